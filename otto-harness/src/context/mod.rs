@@ -1,0 +1,180 @@
+//! A lab that is open: its hosts, and the scope that closes them. See `docs/design/context.md`.
+
+mod active;
+mod open;
+mod scope;
+mod transcript;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+pub(crate) use active::with_active;
+pub use active::{
+    ContextToken, all_hosts, do_for_all_hosts, get_context, get_host, reset_context, run_on_all_hosts, set_context,
+    try_get_context,
+};
+pub use open::{OpenContext, open_context};
+pub use scope::HostScope;
+
+use crate::command::IntoCommands;
+use crate::error::{Error, ErrorKind, Result};
+use crate::fleet::{DoForAll, RunOnAll, Selection};
+use crate::host::{Host, LOCAL};
+use crate::lab::Lab;
+use crate::transport::BoxFuture;
+
+/// A lab that is open: its hosts, each one handle that all clones of the context share.
+///
+/// Cheap to clone. Hosts connect on first use, and are closed with the context: by [`OpenContext::with`], by the harness
+/// after the test, or by [`close`](Self::close).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> otto::Result<()> {
+/// otto::open_context("local").with(async |ctx| {
+///     let host = ctx.get_host("local")?;
+///     assert_eq!(host.run("echo hi").await?.only()?.output, "hi");
+///     Ok(())
+/// }).await
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct OttoContext(Arc<Inner>);
+
+struct Inner {
+    lab: Lab,
+    hosts: IndexMap<String, Host>,
+    /// The built-in host that is this machine, or the lab's own host of that id.
+    local: Host,
+    scope: HostScope,
+    settings: open::Settings,
+}
+
+impl OttoContext {
+    fn new(lab: Lab, settings: open::Settings) -> Self {
+        let make = |spec: &crate::lab::HostSpec| Host::with(spec, settings.observer(&spec.id), settings.dry_run);
+        let hosts: IndexMap<_, _> = lab.hosts().map(|spec| (spec.id.clone(), make(spec))).collect();
+        let local = hosts.get(LOCAL).cloned().unwrap_or_else(|| make(&crate::lab::HostSpec::local(LOCAL)));
+        let scope = HostScope::default();
+        for host in hosts.values().chain([&local]) {
+            scope.own(host.clone());
+        }
+        Self(Arc::new(Inner { lab, hosts, local, scope, settings }))
+    }
+
+    /// The host with that id. `local` is this machine in every lab.
+    ///
+    /// # Errors
+    /// If there is none: one of kind [`ErrorKind::Host`] that lists the ids, nearest first.
+    pub fn get_host(&self, id: impl AsRef<str>) -> Result<Host> {
+        let id = id.as_ref();
+        if let Some(host) = self.0.hosts.get(id) {
+            return Ok(host.clone());
+        }
+        if id == LOCAL {
+            return Ok(self.0.local.clone());
+        }
+        let message = format!("lab `{}` has no host `{id}`", self.0.lab.name());
+        Err(Error::new(ErrorKind::Host, message).hint(self.ids_nearest_to(id)))
+    }
+
+    /// All hosts of the lab, in its order.
+    #[must_use]
+    pub fn all_hosts(&self) -> Vec<Host> {
+        self.0.hosts.values().cloned().collect()
+    }
+
+    /// The hosts of the lab whose id the regex matches in full, in lab order.
+    ///
+    /// # Errors
+    /// If the pattern is no regex, or matches no host.
+    pub fn hosts_matching(&self, pattern: impl AsRef<str>) -> Result<Vec<Host>> {
+        Selection::matching(pattern.as_ref()).of(self)
+    }
+
+    /// Runs the same commands on all hosts of the lab, side by side. See [`RunOnAll`].
+    pub fn run_on_all_hosts(&self, commands: impl IntoCommands) -> RunOnAll {
+        RunOnAll::new(Ok(self.clone()), commands.into_commands())
+    }
+
+    /// Calls an async closure for all hosts of the lab, side by side. See [`DoForAll`].
+    pub fn do_for_all_hosts<'a, T, F, Fut>(&self, call: F) -> DoForAll<'a, T>
+    where
+        T: Send + 'a,
+        F: FnMut(Host) -> Fut + Send + 'a,
+        Fut: Future<Output = Result<T>> + Send + 'a,
+    {
+        DoForAll::new(Ok(self.clone()), call)
+    }
+
+    /// What closes the hosts. It also takes hosts made by hand.
+    #[must_use]
+    pub fn scope(&self) -> &HostScope {
+        &self.0.scope
+    }
+
+    /// The lab.
+    #[must_use]
+    pub fn lab(&self) -> &Lab {
+        &self.0.lab
+    }
+
+    /// Whether nothing is contacted, and every command answers [`NotRun`](crate::Status::NotRun).
+    #[must_use]
+    pub fn is_dry_run(&self) -> bool {
+        self.0.settings.dry_run
+    }
+
+    /// Where transcripts are written, if anywhere.
+    #[must_use]
+    pub fn output_dir(&self) -> Option<&Path> {
+        self.0.settings.output_dir.as_deref()
+    }
+
+    /// Closes all hosts, for all clones of this context; what is asked of its hosts after that is an error. See
+    /// [`HostScope::close`]. Closing twice does no harm.
+    ///
+    /// # Errors
+    /// If hosts did not close in time; it names them.
+    #[must_use = "nothing is closed until it is awaited"]
+    pub fn close(&self) -> BoxFuture<'static, Result<()>> {
+        self.0.scope.close()
+    }
+
+    /// The built-in host that is this machine.
+    pub(crate) fn local(&self) -> &Host {
+        &self.0.local
+    }
+
+    /// The ids of the lab as a hint, those most like `id` first.
+    fn ids_nearest_to(&self, id: &str) -> String {
+        let mut ids: Vec<&str> = self.0.hosts.keys().map(String::as_str).collect();
+        if ids.is_empty() {
+            return "the lab has no hosts".to_owned();
+        }
+        ids.sort_by_cached_key(|known| strsim::damerau_levenshtein(&known.to_lowercase(), &id.to_lowercase()));
+        format!("its hosts, nearest first: {}", listed(&ids))
+    }
+}
+
+/// As many as fit on a line or two.
+pub(crate) fn listed(ids: &[&str]) -> String {
+    const SHOWN: usize = 20;
+    match ids.split_at_checked(SHOWN) {
+        Some((shown, more)) if !more.is_empty() => format!("{}, and {} more", shown.join(", "), more.len()),
+        _ => ids.join(", "),
+    }
+}
+
+impl fmt::Debug for OttoContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OttoContext")
+            .field("lab", &self.0.lab.name())
+            .field("hosts", &self.0.hosts.keys())
+            .field("dry_run", &self.is_dry_run())
+            .finish_non_exhaustive()
+    }
+}

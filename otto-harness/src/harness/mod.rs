@@ -1,0 +1,44 @@
+//! The runner: it finds the registered tests, selects labs, checks reservations, runs, and reports.
+//!
+//! How it is made and why: `docs/design/harness.md`.
+
+use std::process::ExitCode;
+
+mod argument;
+mod argv;
+mod case;
+mod duration;
+mod exit;
+mod gate;
+mod list;
+mod main_macro;
+mod outcome;
+mod panic;
+pub mod private;
+pub mod registry;
+mod report;
+mod run;
+mod runtime;
+mod selection;
+mod signals;
+mod twin;
+mod watchdog;
+mod wiring;
+
+pub use runtime::runtime;
+pub use twin::run_under_libtest;
+
+/// Runs the registered tests as the command line and the `OTTO_*` variables say: what `otto::main!()` calls.
+#[must_use]
+pub fn main() -> ExitCode {
+    exit::guard();
+    let exit = run::main(std::env::args_os().skip(1));
+    exit::unguard();
+    // What tests started on hosts that no context had, and did not close.
+    crate::transport::local::kill_all();
+    if watchdog::has_abandoned() {
+        // A test blocks its thread; nothing may wait for it.
+        std::process::exit(exit.code().into());
+    }
+    exit.into()
+}

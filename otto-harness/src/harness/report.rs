@@ -1,0 +1,241 @@
+//! What a failure says: what happened and where, how long it took, what was left, and how to run it again.
+
+use std::env;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use super::panic::Panicked;
+use super::registry::{Outcome, TestCase};
+use super::selection::base_name;
+use super::watchdog::Phase;
+
+/// How a test ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// Its body returned.
+    Done(Outcome),
+    Panicked(Panicked),
+    /// Its context could not be made.
+    Setup(String),
+    TimedOut(Duration),
+    /// Its body passed, but after its limit.
+    Late {
+        took: Duration,
+        limit: Duration,
+    },
+    Interrupted(i32),
+    /// Its thread had to be left behind.
+    Stuck {
+        phase: Phase,
+        budget: Duration,
+        signal: Option<i32>,
+        vanished: bool,
+    },
+}
+
+/// How a test ended, how long its body took, and what was left open.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) end: End,
+    pub(super) took: Duration,
+    pub(super) left: Option<String>,
+}
+
+/// The text of a failed test.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    pub(super) text: String,
+    /// The panic hook has put it on stderr already.
+    pub(super) shown: bool,
+}
+
+impl Report {
+    /// Of a test that never began.
+    pub(super) fn new(end: End) -> Self {
+        Self { end, took: Duration::ZERO, left: None }
+    }
+
+    /// Whether the test passed, `#[should_panic]` considered; if not, the whole text of its failure.
+    pub(super) fn judge(self, case: &TestCase, lab: &str, rerun: &str) -> Result<(), Failure> {
+        let shown = matches!(self.end, End::Panicked(_)) && case.should_panic.is_none();
+        match verdict(&self.end, case.should_panic) {
+            Ok(()) => {
+                if let Some(left) = self.left {
+                    eprintln!("otto: test {} passed, but {left}", base_name(case));
+                }
+                Ok(())
+            }
+            Err(mut text) => {
+                let _ = write!(
+                    text,
+                    "\n\n  took {:.2?} on lab {lab}; the test is at {}:{}",
+                    self.took, case.file, case.line
+                );
+                if let Some(left) = self.left {
+                    let _ = write!(text, "\n  left open: {left}");
+                }
+                let _ = write!(text, "\n  run it again: {rerun}");
+                Err(Failure { text, shown })
+            }
+        }
+    }
+}
+
+#[expect(clippy::option_option, reason = "as `TestCase` has it: not marked, marked, marked with a message")]
+fn verdict(end: &End, should_panic: Option<Option<&str>>) -> Result<(), String> {
+    match (end, should_panic) {
+        (End::Done(Ok(())), None) => Ok(()),
+        (End::Done(Err(error)), None) => Err(error.clone()),
+        (End::Done(Ok(())), Some(_)) => Err("did not panic, and is marked #[should_panic]".to_owned()),
+        (End::Done(Err(error)), Some(_)) => {
+            Err(format!("returned an error instead of the panic it is to show: {error}"))
+        }
+        (End::Panicked(panicked), None) => Err(panicked.text.clone()),
+        (End::Panicked(panicked), Some(expected)) => match (expected, &panicked.message) {
+            (None, _) => Ok(()),
+            (Some(expected), Some(message)) if message.contains(expected) => Ok(()),
+            (Some(expected), _) => Err(format!(
+                "panicked with another message than expected\n  expected part: {expected:?}\n{}",
+                panicked.text
+            )),
+        },
+        (End::Setup(why), _) => Err(format!("cannot set up the test: {why}")),
+        (End::TimedOut(limit), _) => Err(format!("timed out: not done within {limit:?}")),
+        (End::Late { took, limit }, _) => {
+            Err(format!("timed out: took {took:.2?} of {limit:?} and did not yield: a blocking call in an async test?"))
+        }
+        (End::Interrupted(number), _) => Err(format!("interrupted by {}", signal_name(*number))),
+        (End::Stuck { vanished: true, .. }, _) => Err("the test's thread ended without a result".to_owned()),
+        (End::Stuck { phase, signal: Some(number), .. }, _) => Err(format!(
+            "interrupted by {}; {} did not yield: a blocking call in an async test?",
+            signal_name(*number),
+            phase_name(*phase)
+        )),
+        (End::Stuck { phase, budget, signal: None, .. }, _) => Err(format!(
+            "timed out: {} was not done within {budget:?} and did not yield: a blocking call in an async test?\n  \
+             hint: await otto's own calls, or move the call to tokio::task::spawn_blocking",
+            phase_name(*phase)
+        )),
+    }
+}
+
+fn phase_name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Setup => "its setup",
+        Phase::Body => "it",
+        Phase::Teardown => "its teardown",
+    }
+}
+
+fn signal_name(number: i32) -> String {
+    match number {
+        libc::SIGINT => "SIGINT".to_owned(),
+        libc::SIGTERM => "SIGTERM".to_owned(),
+        libc::SIGHUP => "SIGHUP".to_owned(),
+        other => format!("signal {other}"),
+    }
+}
+
+/// Who runs the tests, which decides how one of them is named and selected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Runner {
+    /// `otto::main!()` under `cargo test`.
+    Otto,
+    /// `otto::main!()` under nextest, which passes no flags on.
+    Nextest,
+    /// `#[test]` twins, because `harness = false` was forgotten.
+    Libtest,
+}
+
+/// Whether nextest started this process.
+pub(super) fn under_nextest() -> bool {
+    env::var_os("NEXTEST").is_some_and(|value| value == "1")
+}
+
+/// The command line that runs one test again. `name` is what the runner calls it, `full` the one with the lab in front.
+pub(super) fn rerun(
+    runner: Runner,
+    case: &TestCase,
+    (name, full): (&str, &str),
+    lab: &str,
+    as_user: Option<&str>,
+) -> String {
+    let binary = env::current_exe().ok();
+    // Set by cargo when it runs a test; the test itself may have been compiled in a library of another package.
+    let package = env::var("CARGO_PKG_NAME").ok();
+    let package = package.as_deref().unwrap_or(case.package);
+    let target = binary.as_deref().map(|path| target(path, package)).unwrap_or_default();
+    // Who asks decides whether the lab is theirs to use.
+    let flag = as_user.map(|user| format!(" --as-user {}", quoted(user))).unwrap_or_default();
+    let variable = as_user.map(|user| format!("OTTO_AS_USER={} ", quoted(user))).unwrap_or_default();
+    let force = if case.ignore.is_some() { " --include-ignored" } else { "" };
+    match runner {
+        // What stands outside `deps` is a binary for the lab, which `cargo test` does not run.
+        Runner::Otto if target.starts_with(" --bin") => {
+            format!("cargo run -p {package}{target} -- --exact {} --lab {lab}{flag}{force}", quoted(name))
+        }
+        Runner::Otto => format!("cargo test -p {package}{target} -- --exact {} --lab {lab}{flag}{force}", quoted(name)),
+        Runner::Nextest => {
+            let force = if force.is_empty() { "" } else { " --run-ignored all" };
+            format!(
+                "{variable}OTTO_LAB={lab} cargo nextest run -p {package}{target}{force} -- --exact {}",
+                quoted(full)
+            )
+        }
+        Runner::Libtest => {
+            format!("{variable}OTTO_LAB={lab} cargo test -p {package}{target} -- --exact {}{force}", quoted(name))
+        }
+    }
+}
+
+/// The flag that names a test binary to cargo, as far as its file tells: tests and unit tests stand in `deps`, with a
+/// hash at the end of the name.
+fn target(binary: &Path, package: &str) -> String {
+    let stem = binary.file_stem().unwrap_or_default().to_string_lossy();
+    let in_deps = binary.parent().and_then(Path::file_name).is_some_and(|folder| folder == "deps");
+    match stem.rsplit_once('-') {
+        Some((name, hash)) if in_deps && hash.len() == 16 && hash.chars().all(|c| c.is_ascii_hexdigit()) => {
+            if name == package.replace('-', "_") { " --lib".to_owned() } else { format!(" --test {name}") }
+        }
+        _ => format!(" --bin {stem}"),
+    }
+}
+
+fn quoted(name: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_:.+-#".contains(c);
+    if name.chars().all(plain) { name.to_owned() } else { format!("'{}'", name.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn panicked(message: Option<&str>) -> End {
+        End::Panicked(Panicked { message: message.map(str::to_owned), text: "panicked at f.rs:1:2:\nboom".to_owned() })
+    }
+
+    #[test]
+    fn should_panic_is_judged_by_the_message() {
+        assert!(verdict(&panicked(Some("boom")), Some(Some("oo"))).is_ok());
+        assert!(verdict(&panicked(None), Some(None)).is_ok());
+        for (end, expected) in [
+            (panicked(Some("boom")), Some("xx")),
+            (panicked(None), Some("boom")),
+            (End::Done(Ok(())), None),
+            (End::Done(Err("e".into())), None),
+            (End::TimedOut(Duration::from_secs(1)), None),
+        ] {
+            assert!(verdict(&end, Some(expected)).is_err(), "{end:?}");
+        }
+    }
+
+    #[test]
+    fn binaries_are_named_to_cargo() {
+        assert_eq!(target(Path::new("/t/debug/deps/hil-0123456789abcdef"), "suite"), " --test hil");
+        assert_eq!(target(Path::new("/t/debug/deps/my_suite-0123456789abcdef"), "my-suite"), " --lib");
+        assert_eq!(target(Path::new("/t/debug/hil-lab"), "suite"), " --bin hil-lab");
+        assert_eq!(quoted("[bench] a::b"), "'[bench] a::b'");
+        assert_eq!(quoted("a::b::c+d"), "a::b::c+d");
+    }
+}

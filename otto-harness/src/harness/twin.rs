@@ -1,0 +1,119 @@
+//! Tests under libtest, because their binary does not say `harness = false`, or because they stand in `src/`.
+//!
+//! `#[otto::test]` expands to a plain `#[test]` as well, which rustc keeps only when libtest is there. It calls
+//! [`run_under_libtest`], which runs the registered test as the runner would. libtest knows no labs, so they are
+//! selected by `OTTO_LAB` or `otto.toml` alone.
+
+use std::collections::HashMap;
+use std::panic::resume_unwind;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread;
+
+use super::argv::{self, Options};
+use super::case;
+use super::gate::Gate;
+use super::registry::TestCase;
+use super::report::{self, Runner};
+use super::selection::{self, Ignored, Labs};
+use super::signals::{self, Running};
+use super::wiring::{Project, Setting};
+
+/// What all tests of the process share.
+#[derive(Debug)]
+struct Process {
+    options: Options,
+    project: Project,
+    labs: Labs,
+    gate: Gate,
+    /// What the check of each lab said.
+    checked: Mutex<HashMap<String, Result<(), String>>>,
+}
+
+fn process() -> Result<&'static Process, String> {
+    static PROCESS: OnceLock<Result<Process, String>> = OnceLock::new();
+    PROCESS
+        .get_or_init(|| {
+            let options = argv::parse([], |name| std::env::var(name).ok())?;
+            let project = Project::discover(&options).map_err(|refused| refused.text)?;
+            let labs = project.choose_labs(&options).map_err(|refused| refused.text)?;
+            // libtest has its own `--test-threads`, so only the labs are kept apart here.
+            Ok(Process { options, project, labs, gate: Gate::new(usize::MAX), checked: Mutex::default() })
+        })
+        .as_ref()
+        .map_err(Clone::clone)
+}
+
+/// Runs the registered test of that module and name on every selected lab that it is for.
+///
+/// # Panics
+/// If it fails, with the text of its failure; also if no lab is selected for it, as a test that was not run has not
+/// passed.
+pub fn run_under_libtest(module: &str, name: &str) {
+    let running = Running::begin();
+    let ended = run(module, name);
+    if let Err(text) = &ended {
+        eprintln!("{text}");
+    }
+    drop(running);
+    if signals::received().is_some() {
+        // The process ends when the last test is here, with the code of the signal; libtest would end it with its own.
+        loop {
+            thread::park();
+        }
+    }
+    if let Err(text) = ended {
+        // The text has been shown, and a second place, inside otto, would only hide the first.
+        resume_unwind(Box::new(text));
+    }
+}
+
+fn run(module: &str, name: &str) -> Result<(), String> {
+    let case = inventory::iter::<TestCase>
+        .into_iter()
+        .find(|case| case.module == module && case.name == name)
+        .ok_or_else(|| format!("no test {module}::{name} is registered"))?;
+    let process = process()?;
+    let (instances, _) = selection::select(&mut [case], &process.labs);
+    let runnable: Vec<_> = instances.iter().filter(|instance| instance.ignored != Some(Ignored::NoLab)).collect();
+    if runnable.is_empty() {
+        let lab = case.labs.first().copied().unwrap_or("NAME");
+        return Err(format!(
+            "this test is for lab {}, which is not selected; select with OTTO_LAB={lab}\n  \
+             hint: with `harness = false` in its [[test]] section and `otto::main!();` it is ignored instead, and --lab works",
+            if case.labs.is_empty() { "NAME".to_owned() } else { case.labs.join(" or ") }
+        ));
+    }
+    signals::listen(true);
+    let mut failures = Vec::new();
+    for instance in runnable {
+        let Some(lab) = &instance.lab else { continue };
+        let loaded = process.ready(lab)?;
+        let Some(_permit) = process.gate.enter(lab, || signals::received().is_some()) else {
+            return Err("interrupted before it began".to_owned());
+        };
+        let options = &process.options;
+        let setting = Setting { dry_run: options.dry_run, output_dir: options.output_dir.clone() };
+        // libtest names this thread after the test, `r#` included, unless it runs all tests on the main one.
+        let thread = thread::current();
+        let own_name = thread.name().filter(|name| *name != "main").unwrap_or(&instance.name);
+        let rerun =
+            report::rerun(Runner::Libtest, case, (own_name, &instance.full_name()), lab, options.as_user.as_deref());
+        let report = case::run(case, own_name, loaded, setting, options.timeout);
+        if let Err(failure) = report.judge(case, lab, &rerun) {
+            failures.push(failure.text);
+        }
+    }
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n\n")) }
+}
+
+impl Process {
+    /// The lab, once its reservations have been checked.
+    fn ready(&self, lab: &str) -> Result<crate::lab::Lab, String> {
+        let loaded = self.project.load(lab).map_err(|refused| refused.text)?;
+        let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = checked
+            .entry(lab.to_owned())
+            .or_insert_with(|| self.project.check_reservations(&loaded).map_err(|refused| refused.text));
+        answer.clone().map(|()| loaded)
+    }
+}

@@ -1,0 +1,153 @@
+//! From what a lab says about a host to what connects to it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::lab::{HostKeyCheck, HostSpec, Term};
+use crate::os_user::os_user;
+use crate::transport::local::LocalConnector;
+use crate::transport::ssh::{Auth, HostKeyCheck as SshCheck, HostKeyPolicy, Keepalive, SshConnector, SshTarget};
+use crate::transport::{BoxFuture, Connector, Exec, Transport};
+
+/// What connects to this host. What cannot be reached is reported on first use, so that a lab with one such host serves
+/// for all others.
+pub(super) fn connector(spec: &HostSpec) -> Arc<dyn Connector> {
+    match spec.term {
+        Term::Local => Arc::new(LocalConnector::new()),
+        Term::Ssh if spec.hop.is_some() => unsupported(spec, "a hop"),
+        Term::Ssh => match ssh_target(spec) {
+            Ok(target) => Arc::new(SshConnector::new(target)),
+            Err(error) => Arc::new(Unreachable(error.on_host(&*spec.id))),
+        },
+        other => unsupported(spec, other.as_str()),
+    }
+}
+
+fn unsupported(spec: &HostSpec, what: &str) -> Arc<dyn Connector> {
+    let error = Error::new(ErrorKind::Connect(Phase::Resolve), format!("{what} is not supported yet by this build"));
+    Arc::new(Unreachable(error.hint("reach the host with `term = \"ssh\"`, directly").on_host(&*spec.id)))
+}
+
+fn ssh_target(spec: &HostSpec) -> Result<SshTarget> {
+    let Some(address) = &spec.ip else {
+        return Err(Error::new(ErrorKind::Connect(Phase::Resolve), "the lab gives it no `ip`"));
+    };
+    let user = match spec.login() {
+        Some(user) => user.to_owned(),
+        None => os_user().map_err(|error| {
+            Error::new(ErrorKind::Connect(Phase::Auth), "nobody to log in as")
+                .hint("give it a `user` in the lab file")
+                .caused_by(error)
+        })?,
+    };
+    let mut target = SshTarget::new(&*spec.id, address, spec.port.or(spec.term.default_port()).unwrap_or(22), user);
+    target.auth = proofs(spec);
+    target.host_key = host_key(spec)?;
+    let options = &spec.ssh_options;
+    if let Some(limit) = options.connect_timeout {
+        let limits = &mut target.limits;
+        (limits.resolve, limits.tcp, limits.banner, limits.kex) = (limit, limit, limit, limit);
+    }
+    let usual = Keepalive::default();
+    target.keepalive = Keepalive {
+        interval: options.keepalive_interval.unwrap_or(usual.interval),
+        misses: options.keepalive_count_max.map_or(usual.misses, |count| count as usize),
+    };
+    Ok(target)
+}
+
+/// What the lab names for this login, in its order; then what any user has: the agent and the usual key files.
+fn proofs(spec: &HostSpec) -> Vec<Auth> {
+    let mut proofs = Vec::new();
+    for cred in spec.login_creds() {
+        if let Some(path) = &cred.key_file {
+            let passphrase = cred.passphrase.as_ref().map(|secret| secret.expose().into());
+            proofs.push(Auth::KeyFile { path: path.clone(), passphrase });
+        }
+        if let Some(password) = &cred.password {
+            proofs.push(Auth::Password(password.expose().into()));
+        }
+    }
+    let keys = spec.ssh_options.client_keys.iter().cloned();
+    proofs.extend(keys.map(|path| Auth::KeyFile { path, passphrase: None }));
+    if proofs.is_empty() {
+        proofs.push(Auth::Agent);
+        let usual = ["id_ed25519", "id_ecdsa", "id_rsa"].into_iter().filter_map(|name| Some(dot_ssh()?.join(name)));
+        proofs.extend(usual.filter(|path| path.is_file()).map(|path| Auth::KeyFile { path, passphrase: None }));
+    }
+    proofs
+}
+
+fn host_key(spec: &HostSpec) -> Result<HostKeyPolicy> {
+    let check = match spec.host_key_check {
+        HostKeyCheck::Insecure => SshCheck::Insecure,
+        HostKeyCheck::AcceptNew => match &spec.known_hosts {
+            Some(file) => SshCheck::AcceptNew(file.clone()),
+            // Keys that a lab accepts unseen are the lab's affair: they do not go to the user's own file.
+            None => {
+                return Err(Error::new(
+                    ErrorKind::Connect(Phase::HostKey),
+                    "`accept-new` needs a file of the project to keep the keys in",
+                )
+                .hint("give it a `known_hosts` in the lab file"));
+            }
+        },
+        _ => SshCheck::Strict,
+    };
+    let users = dot_ssh().map(|folder| folder.join("known_hosts"));
+    let known_hosts = spec.known_hosts.iter().cloned().chain(users).collect();
+    Ok(HostKeyPolicy { pinned: spec.host_key.iter().cloned().collect(), known_hosts, check })
+}
+
+fn dot_ssh() -> Option<PathBuf> {
+    std::env::home_dir().map(|home| home.join(".ssh"))
+}
+
+/// A host that there is no way to, and why.
+#[derive(Debug)]
+struct Unreachable(Error);
+
+impl Connector for Unreachable {
+    fn open_shell(&self) -> BoxFuture<'_, Result<Box<dyn Transport>>> {
+        Box::pin(async { Err(self.0.again()) })
+    }
+
+    fn exec(&self, _: Exec) -> BoxFuture<'_, Result<Box<dyn Transport>>> {
+        Box::pin(async { Err(self.0.again()) })
+    }
+
+    fn close(&self) -> BoxFuture<'_, bool> {
+        Box::pin(async { true })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_lab_names_is_all_that_is_tried() {
+        let spec = HostSpec::ssh("r1", "10.0.0.1").user("admin").password("pw").key_file("keys/r1").port(2222);
+        let target = ssh_target(&spec).unwrap();
+        assert_eq!((&*target.address, target.port, &*target.user), ("10.0.0.1", 2222, "admin"));
+        assert!(matches!(&target.auth[..], [Auth::KeyFile { .. }, Auth::Password(_)]), "{:?}", target.auth);
+    }
+
+    #[test]
+    fn accepting_new_keys_wants_a_file_of_the_project() {
+        let spec = HostSpec::ssh("r1", "10.0.0.1").user("u").host_key_check(HostKeyCheck::AcceptNew);
+        assert_eq!(ssh_target(&spec).unwrap_err().phase(), Some(Phase::HostKey));
+        let spec = spec.known_hosts("labs/known_hosts");
+        assert_eq!(ssh_target(&spec).unwrap().host_key.check, SshCheck::AcceptNew("labs/known_hosts".into()));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_supported_yet_says_so_on_first_use() {
+        for spec in [HostSpec::telnet("t1", "10.0.0.1"), HostSpec::ssh("far", "10.0.0.2").hop("near")] {
+            let error = connector(&spec).open_shell().await.unwrap_err();
+            assert!(error.to_string().contains("is not supported yet by this build"), "{error}");
+            assert_eq!(error.host(), Some(&*spec.id));
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! [`LabCatalog`]: all labs that can be found, by name.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
+
+use super::diagnose::{Problem, Reader, Source, cannot_read, nearest, nearest_first, path_problem, report};
+use super::merge::{Hosts, check_hops, join};
+use super::model::Lab;
+use super::schema::{self, LabFile};
+use super::selection::LabSelection;
+use super::spec::HostSpec;
+use super::{json, toml};
+use crate::error::{Error, ErrorKind, Result};
+
+/// A lab that needs no file: listing it starts nothing, loading it may.
+#[derive(Debug, Clone, Copy)]
+pub struct BuiltinLab {
+    /// Its name.
+    pub name: &'static str,
+    /// The ids of its hosts, in order.
+    pub hosts: &'static [&'static str],
+    /// Makes it.
+    pub load: fn() -> Result<Lab>,
+}
+
+/// The lab `local`: this machine as the host `local`.
+const LOCAL: BuiltinLab = BuiltinLab {
+    name: "local",
+    hosts: &["local"],
+    load: || Lab::builder("local").host(HostSpec::local("local")).build(),
+};
+
+/// The labs that are always there.
+const BUILTIN: &[BuiltinLab] = &[
+    LOCAL,
+    #[cfg(feature = "sim")]
+    BuiltinLab { name: "sim", hosts: crate::sim::HOSTS, load: crate::sim::builtin_lab },
+];
+
+/// Files of a folder of labs that are something else.
+const NO_LABS: [&str; 3] = ["otto.toml", "Cargo.toml", "reservations.json"];
+
+/// All labs that can be found: in files, in folders of them, and built in.
+///
+/// ```
+/// # let folder = tempfile::tempdir().unwrap();
+/// # std::fs::write(folder.path().join("a.toml"), "lab = 'bench'\n[[hosts]]\nid = 'r1'\nip = '10.0.0.1'").unwrap();
+/// let catalog = otto::lab::LabCatalog::open([folder.path()]);
+/// assert!(catalog.names()?.contains(&"bench".to_owned()));
+/// assert_eq!(catalog.host_ids("bench+local")?, ["r1", "local"]);
+/// let error = catalog.load("bensh").unwrap_err();
+/// assert!(error.to_string().contains("did you mean `bench`?"), "{error}");
+/// # Ok::<(), otto::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct LabCatalog {
+    builtin: Vec<BuiltinLab>,
+    files: Vec<LabFile>,
+    problems: Vec<Problem>,
+}
+
+impl LabCatalog {
+    /// Reads the lab files at `paths`: files that end in `.toml` or `.json`, and folders of them (not of folders).
+    ///
+    /// Mistakes are kept, and reported together by whatever needs the files.
+    pub fn open<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Self {
+        let mut catalog = Self { builtin: BUILTIN.to_vec(), files: Vec::new(), problems: Vec::new() };
+        let mut seen = HashSet::new();
+        for path in paths {
+            for file in lab_files(path.as_ref(), &mut catalog.problems) {
+                // A file that is named and lies in a folder that is named is one file.
+                if seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone())) {
+                    catalog.read_file(&file);
+                }
+            }
+        }
+        catalog
+    }
+
+    pub(crate) fn inline_toml(text: &str) -> Self {
+        Self::inline(&Source::inline("<toml>", text), toml::parse)
+    }
+
+    pub(crate) fn inline_json(text: &str) -> Self {
+        Self::inline(&Source::inline("<json>", text), json::parse)
+    }
+
+    fn inline(source: &Source, parse: fn(&Reader<'_>) -> Option<super::tree::Node>) -> Self {
+        let mut catalog = Self { builtin: Vec::new(), files: Vec::new(), problems: Vec::new() };
+        catalog.read(source, parse);
+        catalog
+    }
+
+    fn read_file(&mut self, path: &Path) {
+        let parse = if path.extension().is_some_and(|end| end == "json") { json::parse } else { toml::parse };
+        match Source::read(path) {
+            Ok(source) => self.read(&source, parse),
+            Err(problem) => self.problems.push(problem),
+        }
+    }
+
+    fn read(&mut self, source: &Source, parse: fn(&Reader<'_>) -> Option<super::tree::Node>) {
+        let reader = Reader::new(source);
+        let file = parse(&reader).and_then(|root| schema::read(&reader, root));
+        if let Some(file) = file {
+            let taken = file.labs().find(|lab| self.builtin.iter().any(|builtin| builtin.name == *lab));
+            if let Some(taken) = taken {
+                reader.fault(0, format!("`{taken}` is the name of a built-in lab: choose another"));
+            }
+            self.files.push(file);
+        }
+        self.problems.extend(reader.into_problems());
+    }
+
+    /// With one more built-in lab.
+    #[must_use]
+    pub fn with_builtin(mut self, lab: BuiltinLab) -> Self {
+        self.builtin.push(lab);
+        self
+    }
+
+    /// The mistakes in the files, if there are any.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Lab`] for all of them at once.
+    pub fn check(&self) -> Result<()> {
+        report(ErrorKind::Lab, self.problems.clone())
+    }
+
+    /// The names of all labs, sorted.
+    ///
+    /// # Errors
+    /// If the files have mistakes.
+    pub fn names(&self) -> Result<Vec<String>> {
+        self.check()?;
+        Ok(self.known().into_iter().map(str::to_owned).collect())
+    }
+
+    fn known(&self) -> BTreeSet<&str> {
+        self.files.iter().flat_map(LabFile::labs).chain(self.builtin.iter().map(|lab| lab.name)).collect()
+    }
+
+    /// The ids of the hosts of a lab, in lab order. No secret is read and nothing is started for it.
+    ///
+    /// # Errors
+    /// If there is no such lab, or the files have mistakes.
+    pub fn host_ids(&self, which: impl Into<LabSelection>) -> Result<Vec<String>> {
+        let names = match which.into() {
+            LabSelection::Lab(lab) => return Ok(lab.hosts().map(|host| host.id.clone()).collect()),
+            LabSelection::Names(names) => names,
+        };
+        self.find(&names)?;
+        let mut ids = indexmap::IndexSet::new();
+        for name in &names {
+            let builtin = self.builtin(name).map_or(&[][..], |lab| lab.hosts);
+            ids.extend(builtin.iter().map(|id| (*id).to_owned()));
+            ids.extend(self.entries(name).map(|entry| entry.spec.id.clone()));
+        }
+        Ok(ids.into_iter().collect())
+    }
+
+    /// The lab, or the labs merged into one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Lab`] if there is no such lab, or for all mistakes in the files, and all secrets that are missing for it,
+    /// at once.
+    pub fn load(&self, which: impl Into<LabSelection>) -> Result<Lab> {
+        match which.into() {
+            LabSelection::Lab(lab) => Ok(lab),
+            LabSelection::Names(names) => self.merge(names),
+        }
+    }
+
+    /// The one lab there is.
+    pub(crate) fn only(&self) -> Result<Lab> {
+        let named: Vec<&str> = self.files.iter().filter_map(|file| file.lab.as_deref()).collect();
+        let all: Vec<&str> = self.known().into_iter().collect();
+        match (&*named, &*all) {
+            ([name], _) | ([], [name]) => self.merge(vec![(*name).to_owned()]),
+            _ => {
+                self.check()?;
+                let what = if all.is_empty() { "names no lab" } else { "describes several labs" };
+                Err(Error::new(ErrorKind::Lab, format!("the text {what}: {}", all.join(", ")))
+                    .hint("say `lab = \"…\"` at its top"))
+            }
+        }
+    }
+
+    fn builtin(&self, name: &str) -> Option<&BuiltinLab> {
+        self.builtin.iter().find(|lab| lab.name == name)
+    }
+
+    fn entries(&self, lab: &str) -> impl Iterator<Item = &schema::HostEntry> {
+        self.files.iter().flat_map(|file| &file.hosts).filter(move |entry| entry.spec.labs.iter().any(|of| of == lab))
+    }
+
+    /// That all of `names` are labs. Mistakes in the files come first: they may be why one is not.
+    fn find(&self, names: &[String]) -> Result<()> {
+        if names.iter().all(|name| self.builtin(name).is_some()) {
+            return Ok(());
+        }
+        let known = self.known();
+        for name in names {
+            if name.is_empty() {
+                return Err(Error::new(ErrorKind::Lab, "a lab has to be named, and here is an empty name")
+                    .hint("name one lab, or several as `a+b`"));
+            }
+            if !known.contains(&**name) {
+                self.check()?;
+                let all = nearest_first(name, known.iter().copied()).join(", ");
+                let error = Error::new(ErrorKind::Lab, format!("there is no lab `{name}`; known labs: {all}"));
+                return Err(match nearest(name, known.iter().copied()) {
+                    Some(near) => error.hint(format!("did you mean `{near}`?")),
+                    None => {
+                        error.hint("lab files are found by `paths` under `[lab]` in otto.toml, or by the search path")
+                    }
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn merge(&self, names: Vec<String>) -> Result<Lab> {
+        self.find(&names)?;
+        let (mut hosts, mut resources) = (Hosts::new(), BTreeSet::new());
+        let needs_files = names.iter().any(|name| self.builtin(name).is_none());
+        let mut problems = if needs_files { self.problems.clone() } else { Vec::new() };
+        for name in &names {
+            if let Some(builtin) = self.builtin(name) {
+                let lab = (builtin.load)()?;
+                resources.extend(lab.resources().iter().cloned());
+                lab.hosts().for_each(|host| join(&mut hosts, host.clone(), &mut problems));
+                continue;
+            }
+            let mut empty = true;
+            for entry in self.entries(name) {
+                join(&mut hosts, entry.resolved(&mut problems), &mut problems);
+                empty = false;
+            }
+            if empty && problems.is_empty() {
+                problems.push(Problem::new(None, format!("lab `{name}` has no host")));
+            }
+            // Those of a file belong to the lab that it names, or else to each lab that its hosts name.
+            let of = |file: &&LabFile| {
+                file.lab.as_deref().map_or_else(|| file.labs().any(|lab| lab == name), |lab| lab == name)
+            };
+            resources.extend(self.files.iter().filter(of).flat_map(|file| file.resources.iter().cloned()));
+        }
+        let elsewhere = |id: &str| {
+            let entries = self.files.iter().flat_map(|file| &file.hosts);
+            entries.filter(|entry| entry.spec.id == id).find_map(|entry| entry.spec.labs.first().cloned())
+        };
+        check_hops(&hosts, elsewhere, &mut problems);
+        report(ErrorKind::Lab, problems)?;
+        Ok(Lab::new(names, hosts, resources))
+    }
+}
+
+/// The lab files that `path` stands for, in the order of their names.
+fn lab_files(path: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
+    if !path.is_dir() {
+        return vec![path.to_owned()];
+    }
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) => {
+            problems.push(path_problem(path, cannot_read(&error)));
+            return Vec::new();
+        }
+    };
+    let is_lab = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let ends = path.extension().is_some_and(|end| end == "toml" || end == "json");
+        ends && !name.starts_with('.') && !NO_LABS.contains(&name) && !path.is_dir()
+    };
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_lab).collect();
+    files.sort();
+    files
+}

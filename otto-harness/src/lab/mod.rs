@@ -1,0 +1,28 @@
+//! Labs: hosts by name, from files that are checked.
+//!
+//! A [`Lab`] is plain data. It comes from TOML, from otto-sh's `lab.json`, or from code ([`Lab::builder`]); a [`LabCatalog`]
+//! finds labs by name, and a [`ProjectConfig`] says where. See `docs/design/labs.md`.
+
+mod catalog;
+mod config;
+pub(crate) mod diagnose;
+pub(crate) mod fields;
+mod identity;
+pub(crate) mod json;
+mod merge;
+mod model;
+mod schema;
+mod secret;
+mod selection;
+mod spec;
+#[cfg(test)]
+mod tests;
+mod toml;
+pub(crate) mod tree;
+
+pub use catalog::{BuiltinLab, LabCatalog};
+pub use config::{ProjectConfig, ReservationConfig};
+pub use model::{Lab, LabBuilder};
+pub use secret::Secret;
+pub use selection::LabSelection;
+pub use spec::{Cred, HostKeyCheck, HostSpec, SshOptions, Term};

@@ -1,0 +1,19 @@
+//! Whether the user has reserved what a lab requires, asked before anything is connected.
+//!
+//! [`check_reservations`] asks a [`ReservationBackend`]; a [`ReservationGate`] is that with the project's configuration and
+//! the user's identity. Whatever is not known counts as not reserved. See `docs/design/reservations.md`.
+
+mod backend;
+mod check;
+mod gate;
+mod json;
+mod none;
+#[cfg(test)]
+mod tests;
+
+pub use crate::os_user::os_user;
+pub use backend::{Reservation, ReservationBackend};
+pub use check::{check_reservations, required_resources};
+pub use gate::ReservationGate;
+pub use json::JsonReservations;
+pub use none::NoReservations;

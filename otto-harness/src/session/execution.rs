@@ -1,0 +1,135 @@
+//! One command while it runs: which bytes of which outlet are its output, and whether it has ended.
+
+use super::capture::{CAP, Capture, Lines};
+use super::frame::{Nonce, Streams};
+use super::outlet::Track;
+use crate::transport::Outlet;
+
+/// What else sees a command's output as it comes.
+pub(crate) struct Sink<'l, 'e> {
+    pub(crate) lines: Lines<'l>,
+    pub(crate) each: &'e (dyn Fn(&[u8]) + Send + Sync),
+}
+
+impl Sink<'_, '_> {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.lines.push(bytes);
+            (self.each)(bytes);
+        }
+    }
+}
+
+/// A command of which the frame was written.
+#[derive(Debug)]
+pub(crate) struct Execution {
+    streams: Streams,
+    out: Track,
+    /// The outlet of errors, or the terminal.
+    other: Option<Track>,
+    output: Capture,
+    errors: Capture,
+}
+
+impl Execution {
+    pub(crate) fn new(nonce: Nonce, streams: Streams) -> Self {
+        let (out, other) = match streams {
+            Streams::Merged | Streams::Line => (Track::new(nonce), None),
+            Streams::Separate => (Track::new(nonce), Some(Track::new(nonce))),
+            Streams::Terminal => (Track::end_only(nonce), Some(Track::new(nonce))),
+        };
+        Self { streams, out, other, output: Capture::new(CAP), errors: Capture::new(CAP) }
+    }
+
+    pub(crate) fn streams(&self) -> Streams {
+        self.streams
+    }
+
+    /// Takes a piece of an outlet's bytes. What is output of the command on its terminal is handed to `typed` too.
+    pub(crate) fn feed(&mut self, outlet: Outlet, piece: &[u8], sink: &mut Sink<'_, '_>, mut typed: impl FnMut(&[u8])) {
+        match (self.streams, outlet) {
+            (Streams::Terminal, Outlet::Out) => self.out.feed(piece, |_| {}),
+            (_, Outlet::Out) => {
+                let output = &mut self.output;
+                self.out.feed(piece, |bytes| {
+                    output.push(bytes);
+                    sink.push(bytes);
+                });
+            }
+            (Streams::Separate, Outlet::Err) => {
+                let errors = &mut self.errors;
+                if let Some(track) = &mut self.other {
+                    track.feed(piece, |bytes| {
+                        errors.push(bytes);
+                        sink.push(bytes);
+                    });
+                }
+            }
+            (Streams::Terminal, Outlet::Terminal) => {
+                let output = &mut self.output;
+                if let Some(track) = &mut self.other {
+                    track.feed(piece, |bytes| {
+                        output.push(bytes);
+                        sink.push(bytes);
+                        typed(bytes);
+                    });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Some of what it wrote was thrown away, because nobody read it in time.
+    pub(crate) fn missed(&mut self) {
+        self.output.missed();
+    }
+
+    /// Whether the shell has begun to run it, and so has read all of its frame.
+    pub(crate) fn begun(&self) -> bool {
+        match self.streams {
+            Streams::Terminal => self.other.as_ref().is_some_and(Track::begun),
+            _ => self.out.begun(),
+        }
+    }
+
+    /// The fields of the main end marker.
+    pub(crate) fn ended(&self) -> Option<&str> {
+        self.out.ended()
+    }
+
+    /// Whether every outlet it wrote to is at its end.
+    pub(crate) fn complete(&self) -> bool {
+        self.out.ended().is_some() && self.other.as_ref().is_none_or(|track| track.ended().is_some())
+    }
+
+    /// Its outlets end at the answer to this probe, too.
+    pub(crate) fn probed(&mut self, nonce: Nonce) {
+        self.out.probed(nonce);
+        if self.streams == Streams::Terminal
+            && let Some(track) = &mut self.other
+        {
+            track.probed(nonce);
+        }
+    }
+
+    /// What it wrote: output, errors, and whether some of that was not kept.
+    pub(crate) fn into_output(mut self, sink: &mut Sink<'_, '_>) -> (Vec<u8>, Vec<u8>, bool) {
+        let (output, errors) = (&mut self.output, &mut self.errors);
+        if self.streams != Streams::Terminal {
+            self.out.finish(|bytes| {
+                output.push(bytes);
+                sink.push(bytes);
+            });
+        }
+        if let Some(track) = &mut self.other {
+            let target = if self.streams == Streams::Terminal { output } else { errors };
+            track.finish(|bytes| {
+                target.push(bytes);
+                sink.push(bytes);
+            });
+        }
+        sink.lines.finish();
+        let truncated = self.output.truncated() || self.errors.truncated();
+        (self.output.into_bytes(), self.errors.into_bytes(), truncated)
+    }
+}

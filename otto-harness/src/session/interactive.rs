@@ -1,0 +1,128 @@
+//! The shell while it reads its commands from its terminal, as `send` and `expect` use it.
+//!
+//! The shell itself runs a loop that reads a line from the terminal and evaluates it, so that what is typed acts on the
+//! same state as `run`, typed-ahead lines wait their turn, and otto is told whenever the shell is back at reading: it
+//! knows whether a program still has the terminal.
+
+use memchr::memmem;
+
+use super::frame::{self, Dialect, Marker, Nonce, STOP};
+use super::outlet::Track;
+
+/// One such loop.
+#[derive(Debug)]
+pub(crate) struct Interactive {
+    nonce: Nonce,
+    terminal: Track,
+    prompt: [u8; 14],
+    held: Vec<u8>,
+    /// Whether a line was typed that the shell has not come back from.
+    busy: bool,
+    /// Whether the line that is being typed has characters in it.
+    partial: bool,
+    /// Whether ^C was typed.
+    interrupted: bool,
+}
+
+impl Interactive {
+    /// A loop, and the text that starts it.
+    pub(crate) fn start(dialect: Dialect) -> (Self, String) {
+        let nonce = Nonce::new();
+        let new = Self {
+            nonce,
+            terminal: Track::new(nonce),
+            prompt: nonce.marker(Marker::Prompt),
+            held: Vec::new(),
+            busy: false,
+            partial: false,
+            interrupted: false,
+        };
+        (new, frame::interactive(dialect, nonce))
+    }
+
+    /// Takes note of what is typed. Some says that this text has to be given to the shell's commands as well: ^C ends the
+    /// loop, and some shells then forget the line that would have said so.
+    pub(crate) fn typed(&mut self, dialect: Dialect, text: &[u8]) -> Option<String> {
+        self.busy |= text.iter().any(|byte| matches!(byte, b'\n' | b'\r' | 0x03 | 0x04 | 0x1c));
+        self.partial = text.last().is_some_and(|last| !matches!(last, b'\n' | b'\r'));
+        self.interrupted |= text.contains(&0x03);
+        text.contains(&0x03).then(|| frame::interrupted_over(dialect, self.nonce))
+    }
+
+    /// Takes a piece of the terminal's output; hands on what programs wrote.
+    pub(crate) fn feed(&mut self, piece: &[u8], mut output: impl FnMut(&[u8])) {
+        let Self { terminal, prompt, held, busy, .. } = self;
+        terminal.feed(piece, |bytes| held.extend_from_slice(bytes));
+        while let Some(at) = memmem::find(held, &*prompt) {
+            let Some(stop) = memchr::memchr(STOP, &held[at..]) else { break };
+            output(&held[..at]);
+            held.drain(..=at + stop);
+            *busy = false;
+        }
+        // A marker may be cut: what could be its start waits for the rest.
+        let keep = memchr::memrchr(prompt[0], held).filter(|at| {
+            let end = &held[*at..];
+            if end.len() < prompt.len() { prompt.starts_with(end) } else { end.starts_with(&*prompt) }
+        });
+        let ready = if terminal.ended().is_some() { held.len() } else { keep.unwrap_or(held.len()) };
+        output(&held[..ready]);
+        held.drain(..ready);
+    }
+
+    /// Whether the shell has begun the loop.
+    pub(crate) fn begun(&self) -> bool {
+        self.terminal.begun()
+    }
+
+    /// Whether ^C was typed while it ran.
+    pub(crate) fn interrupted(&self) -> bool {
+        self.interrupted
+    }
+
+    /// Whether the loop has ended.
+    pub(crate) fn over(&self) -> bool {
+        self.terminal.ended().is_some()
+    }
+
+    /// Whether a program that was started by what was typed still runs, as far as the shell has said.
+    pub(crate) fn busy(&self) -> bool {
+        self.busy
+    }
+
+    /// What to type to end the loop.
+    pub(crate) fn leave(&self) -> Vec<u8> {
+        const KILL_LINE: u8 = 0x15;
+        let mut text = if self.partial { vec![KILL_LINE] } else { Vec::new() };
+        text.extend(frame::leave(self.nonce).into_bytes());
+        text.push(b'\n');
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prompts_are_taken_out_however_they_are_cut() {
+        let (one, _) = Interactive::start(Dialect::Posix);
+        let mut bytes = b"noise".to_vec();
+        bytes.extend(one.nonce.marker(Marker::Begin));
+        bytes.extend(b";>>> \x1eQx ");
+        bytes.extend(one.nonce.marker(Marker::Prompt));
+        bytes.extend(b" 0 hi;more");
+        for size in 1..bytes.len() {
+            let mut loop_of = Interactive { nonce: one.nonce, ..Interactive::start(Dialect::Posix).0 };
+            loop_of.terminal = Track::new(one.nonce);
+            loop_of.prompt = one.prompt;
+            loop_of.typed(Dialect::Posix, b"python3\n");
+            assert!(loop_of.busy());
+            let mut got = Vec::new();
+            for piece in bytes.chunks(size) {
+                loop_of.feed(piece, |bytes| got.extend_from_slice(bytes));
+            }
+            assert_eq!(got, b">>> \x1eQx more", "in pieces of {size}");
+            assert!(!loop_of.busy());
+        }
+    }
+}

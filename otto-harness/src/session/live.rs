@@ -1,0 +1,365 @@
+//! A shell that answers: the handshake, one command at a time, and finding back to the prompt when a command was stopped.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::task::coop::consume_budget;
+use tokio::time::timeout;
+
+use super::answers::Answers;
+use super::capture::Lines;
+use super::execution::{Execution, Sink};
+use super::frame::{self, Dialect, Frame, Marker, Nonce, Streams};
+use super::interactive::Interactive;
+use super::outlet::{Seek, Track};
+use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::transport::{Ending, Incoming, Inlet, Interrupt, Outlet, Transport, Wiring};
+
+/// How long a shell may take to answer the handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How long to wait for a stopped command's shell to be back, before the next, harder means.
+const PATIENCE: Duration = Duration::from_millis(400);
+
+/// How long a terminal has to be silent for what it last wrote to count as the end, for patterns with `$`.
+pub(crate) const SILENCE: Duration = Duration::from_millis(50);
+
+/// How a command's frame was left.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The end marker came.
+    Seen,
+    /// The shell ended first.
+    Shell(Ending),
+}
+
+/// How a shell was found after its command was stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Recovery {
+    /// It answers, and what it ran in the foreground is gone.
+    Alive,
+    /// It had to be killed; `proven` when all its processes were seen to be gone.
+    Killed { proven: bool },
+}
+
+/// A shell after its handshake.
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the shell")]
+pub(crate) struct Live {
+    pub(crate) transport: Box<dyn Transport>,
+    pub(crate) dialect: Dialect,
+    /// Whether its `exit` writes the word, as that of an interactive bash does.
+    pub(crate) says_exit: bool,
+    /// What still has to be written. It outlives a caller that was dropped while writing.
+    queue: VecDeque<(Inlet, Vec<u8>, usize)>,
+    pub(super) scratch: Vec<u8>,
+    /// The command whose end was not seen yet. Still set when the next caller comes: that one's was dropped.
+    pub(crate) running: Option<Execution>,
+    /// The loop that reads commands from the terminal, while `send` and `expect` are in use.
+    pub(crate) interactive: Option<Interactive>,
+    pub(crate) last_code: i32,
+    pub(crate) errexit: bool,
+    verbose: bool,
+    /// Whether a command was stopped here, so that something of it may run on.
+    pub(crate) suspect: bool,
+    /// Whether something could not be written, ever.
+    pub(crate) undelivered: bool,
+    pub(crate) ended: Option<Ending>,
+}
+
+impl Live {
+    /// Shakes hands with the shell of a transport.
+    pub(crate) async fn handshake(transport: Box<dyn Transport>) -> Result<Self> {
+        let mut live = Self {
+            transport,
+            dialect: Dialect::Posix,
+            says_exit: false,
+            queue: VecDeque::new(),
+            scratch: Vec::new(),
+            running: None,
+            interactive: None,
+            last_code: 0,
+            errexit: false,
+            verbose: false,
+            suspect: false,
+            undelivered: false,
+            ended: None,
+        };
+        let mut said = Vec::new();
+        let answered = timeout(HANDSHAKE, live.greet(&mut said)).await;
+        let why = match answered {
+            Ok(Ok(())) => return Ok(live),
+            Ok(Err(why)) => why,
+            Err(_) => format!("it did not answer within {} s", HANDSHAKE.as_secs()),
+        };
+        let mut message = format!("no shell came up: {why}");
+        for line in last_lines(&said) {
+            message.push_str("\n  | ");
+            message.push_str(&line);
+        }
+        Err(Error::new(ErrorKind::Connect(Phase::Shell), message).hint(
+            "the account's shell has to be of the Bourne family, and its start-up files must not wait or replace it",
+        ))
+    }
+
+    async fn greet(&mut self, said: &mut Vec<u8>) -> Result<(), String> {
+        let nonce = Nonce::new();
+        let line = self.transport.wiring() == Wiring::Line;
+        self.write(Inlet::Commands, frame::handshake(nonce, line).into_bytes());
+        let mut track = Track::end_only(nonce);
+        loop {
+            match self.step().await.map_err(|error| error.to_string())? {
+                Incoming::Data(Outlet::Out) => track.feed(&self.scratch, |bytes| said.extend_from_slice(bytes)),
+                Incoming::Data(_) => said.extend_from_slice(&self.scratch),
+                Incoming::Gap(_) => {}
+                Incoming::Ended(ending) => return Err(ending.to_string()),
+            }
+            if let Some(fields) = track.ended() {
+                self.says_exit = fields.ends_with("bash");
+                if fields.ends_with("zsh") {
+                    self.dialect = Dialect::Zsh;
+                }
+                return Ok(());
+            }
+            if said.len() > 64 * 1024 {
+                said.drain(..32 * 1024);
+            }
+        }
+    }
+
+    /// Puts bytes into the queue; [`step`](Self::step) writes them.
+    pub(crate) fn write(&mut self, inlet: Inlet, bytes: Vec<u8>) {
+        self.queue.push_back((inlet, bytes, 0));
+    }
+
+    /// Writes what is queued as far as it goes, and waits for the next bytes, which are then in `scratch`.
+    ///
+    /// Cancel-safe: what was read is handed on before the next wait, what was not written stays queued.
+    pub(crate) async fn step(&mut self) -> io::Result<Incoming> {
+        if let Some(ending) = &self.ended {
+            return Ok(Incoming::Ended(ending.clone()));
+        }
+        // A transport that always has something more would never let a limit around this have its turn.
+        consume_budget().await;
+        let incoming = poll_fn(|cx| self.poll_step(cx)).await?;
+        if let Incoming::Ended(ending) = &incoming {
+            self.ended = Some(ending.clone());
+        }
+        Ok(incoming)
+    }
+
+    pub(super) fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Incoming>> {
+        self.poll_write(cx);
+        self.scratch.clear();
+        let incoming = ready!(self.transport.poll_read(cx, &mut self.scratch));
+        if let Ok(Incoming::Gap(count)) = incoming {
+            // As when more is written than is kept: the newest counts, and the end marker is the newest of all.
+            tracing::warn!("{count} bytes of output were not read in time, and are lost");
+            if let Some(running) = &mut self.running {
+                running.missed();
+            }
+        }
+        Poll::Ready(incoming)
+    }
+
+    /// An inlet that takes no more belongs to a shell that has ended: the read says how.
+    fn poll_write(&mut self, cx: &mut Context<'_>) {
+        while let Some((inlet, bytes, at)) = self.queue.front_mut() {
+            match self.transport.poll_write(cx, *inlet, &bytes[*at..]) {
+                Poll::Ready(Ok(count)) if *at + count < bytes.len() => *at += count,
+                Poll::Ready(done) => {
+                    self.undelivered |= done.is_err();
+                    self.queue.pop_front();
+                }
+                Poll::Pending => return,
+            }
+        }
+    }
+
+    /// Whether something is still to be written.
+    pub(super) fn has_queued(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Writes what is queued, reading nothing.
+    pub(crate) async fn flush(&mut self) {
+        poll_fn(|cx| {
+            self.poll_write(cx);
+            if self.queue.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// Begins a command: its frame is queued, and from now on it is this shell's running command.
+    pub(crate) fn begin(&mut self, text: &str, streams: Streams) {
+        let nonce = Nonce::new();
+        let Self { dialect, last_code, verbose, .. } = *self;
+        let frame = Frame { dialect, nonce, text, streams, last_code, verbose };
+        self.running = Some(Execution::new(nonce, streams));
+        self.write(Inlet::Commands, frame.render().into_bytes());
+    }
+
+    /// Reads until the running command has ended, typing answers to what it writes on the terminal.
+    pub(crate) async fn follow(&mut self, sink: &mut Sink<'_, '_>, answers: &mut Answers) -> io::Result<End> {
+        loop {
+            let incoming = if answers.may_wait_for_silence() {
+                if let Ok(incoming) = timeout(SILENCE, self.step()).await {
+                    incoming?
+                } else {
+                    let typed = answers.when_silent();
+                    self.answer(typed);
+                    self.step().await?
+                }
+            } else {
+                self.step().await?
+            };
+            match incoming {
+                Incoming::Data(outlet) => {
+                    let Some(running) = &mut self.running else { return Ok(End::Seen) };
+                    let mut typed = Vec::new();
+                    running.feed(outlet, &self.scratch, sink, |bytes| typed.extend(answers.when_written(bytes)));
+                    if running.complete() {
+                        return Ok(End::Seen);
+                    }
+                    self.answer(typed);
+                }
+                Incoming::Gap(_) => {}
+                Incoming::Ended(ending) => return Ok(End::Shell(ending)),
+            }
+        }
+    }
+
+    fn answer(&mut self, typed: Vec<u8>) {
+        if !typed.is_empty() {
+            self.write(Inlet::Terminal, typed);
+        }
+    }
+
+    /// Takes the running command off the shell, with what its end marker said: exit code and options.
+    pub(crate) fn finish(&mut self) -> Option<(Execution, Option<i32>)> {
+        let running = self.running.take()?;
+        let mut code = None;
+        if let Some(fields) = running.ended() {
+            let mut fields = fields.split(' ');
+            code = fields.next().and_then(|code| code.parse().ok());
+            let options = fields.next().unwrap_or_default();
+            (self.errexit, self.verbose) = (options.contains('e'), options.contains('v'));
+            self.last_code = code.unwrap_or(130);
+        }
+        Some((running, code))
+    }
+
+    /// Stops the running command and finds back to the prompt: an interrupt, then a question that only an idle shell
+    /// answers; then again; then the end of the shell and all it started. Bounded: 3 s.
+    pub(crate) async fn recover(&mut self, sink: &mut Sink<'_, '_>) -> Recovery {
+        self.suspect = true;
+        // Before the frame is read in whole, an interrupt would make the shell forget a part of it and run the rest.
+        let begun =
+            timeout(PATIENCE, self.follow_until(sink, |live| live.running.as_ref().is_none_or(Execution::begun)));
+        if begun.await.is_ok() && self.ended.is_none() {
+            for _ in 0..2 {
+                if !self.transport.interrupt(Interrupt::Gentle).await {
+                    break;
+                }
+                if timeout(PATIENCE, self.probe(sink)).await.is_ok_and(|answered| answered) {
+                    return Recovery::Alive;
+                }
+                if self.ended.is_some() {
+                    break;
+                }
+            }
+        }
+        let killed = timeout(Duration::from_millis(1500), self.transport.interrupt(Interrupt::Kill)).await;
+        Recovery::Killed { proven: killed.unwrap_or(false) }
+    }
+
+    /// Reads, feeding the running command, until the condition holds or the shell ends.
+    async fn follow_until(&mut self, sink: &mut Sink<'_, '_>, done: impl Fn(&Self) -> bool) {
+        while !done(self) {
+            match self.step().await {
+                Ok(Incoming::Data(outlet)) => self.feed(outlet, sink),
+                Ok(Incoming::Gap(_)) => {}
+                Ok(Incoming::Ended(_)) | Err(_) => return,
+            }
+        }
+    }
+
+    fn feed(&mut self, outlet: Outlet, sink: &mut Sink<'_, '_>) {
+        if let Some(running) = &mut self.running {
+            running.feed(outlet, &self.scratch, sink, |_| {});
+        }
+    }
+
+    /// Asks until the shell answers twice in a row; false when it ended instead. Never ends by itself.
+    ///
+    /// Twice, because bash that is interrupted while it reads the text of an `eval` may go back to its commands, answer one
+    /// line of them, and then go on with the rest of that text.
+    pub(super) async fn probe(&mut self, sink: &mut Sink<'_, '_>) -> bool {
+        let terminal = self.running.as_ref().is_some_and(|running| running.streams() == Streams::Terminal);
+        let mut answered_before = false;
+        loop {
+            // The signal and the question travel on two ways: a moment, so that it does not hit the question.
+            if !answered_before && timeout(Duration::from_millis(30), self.follow_until(sink, |_| false)).await.is_ok()
+            {
+                return false;
+            }
+            let nonce = Nonce::new();
+            if let Some(running) = &mut self.running {
+                running.probed(nonce);
+            }
+            self.write(Inlet::Commands, frame::probe(self.dialect, nonce, terminal).into_bytes());
+            let mut seek = Seek::new(nonce, Marker::Probe);
+            let answered = timeout(Duration::from_millis(150), async {
+                loop {
+                    match self.step().await {
+                        Ok(Incoming::Data(outlet)) => {
+                            self.feed(outlet, sink);
+                            if outlet == Outlet::Out && seek.feed(&self.scratch) {
+                                return true;
+                            }
+                        }
+                        Ok(Incoming::Gap(_)) => {}
+                        Ok(Incoming::Ended(_)) | Err(_) => return false,
+                    }
+                }
+            });
+            match answered.await {
+                Ok(true) if !answered_before => answered_before = true,
+                Ok(answer) => return answer,
+                Err(_) => answered_before = false,
+            }
+        }
+    }
+
+    /// After a caller was dropped while its command ran.
+    pub(crate) async fn settle(&mut self) -> Option<Recovery> {
+        self.running.as_ref()?;
+        let recovery = self.recover(&mut quiet(Lines::new(None))).await;
+        self.finish();
+        Some(recovery)
+    }
+
+    /// Ends the shell. What a stopped command may have left is killed.
+    pub(crate) async fn close(mut self) {
+        if self.running.is_some() || self.suspect {
+            let _ = timeout(Duration::from_millis(1500), self.transport.interrupt(Interrupt::Kill)).await;
+        }
+        let _ = timeout(Duration::from_secs(5), self.transport.close()).await;
+    }
+}
+
+/// A sink that nobody looks into.
+pub(crate) fn quiet(lines: Lines<'_>) -> Sink<'_, 'static> {
+    Sink { lines, each: &|_| {} }
+}
+
+fn last_lines(said: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(said);
+    let mut lines: Vec<_> =
+        text.lines().rev().filter(|line| !line.trim().is_empty()).take(5).map(str::to_owned).collect();
+    lines.reverse();
+    lines
+}

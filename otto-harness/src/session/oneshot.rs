@@ -1,0 +1,125 @@
+//! A command in a fresh process of its own.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::task::coop::consume_budget;
+use tokio::time::timeout;
+
+use super::Observer;
+use super::capture::{CAP, Capture, Lines};
+use super::execution::Sink;
+use crate::command::{Limit, LogMode, ShellCommand};
+use crate::error::{Error, ErrorKind, Result};
+use crate::result::{CommandStatus, Status};
+use crate::transport::{Connector, Ending, Exec, Incoming, Interrupt, Outlet, Transport};
+
+/// What [`oneshot`] is to run.
+pub(crate) struct Oneshot<'a> {
+    pub(crate) command: ShellCommand,
+    pub(crate) stdin: Vec<u8>,
+    pub(crate) limit: Option<Limit>,
+    pub(crate) on_output: Option<&'a mut (dyn FnMut(&str) + Send)>,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
+}
+
+/// Runs a command in a process of its own, to its end or its limit.
+///
+/// Cancel-safe: dropping the future kills the process.
+pub(crate) async fn oneshot(connector: &Arc<dyn Connector>, host: &str, request: Oneshot<'_>) -> Result<CommandStatus> {
+    let Oneshot { command, stdin, limit, on_output, observer } = request;
+    if command.text.contains('\0') {
+        return Err(Error::new(ErrorKind::Invalid, "a command cannot hold a NUL character").on_host(host));
+    }
+    let start = Instant::now();
+    let log = command.log.unwrap_or_default();
+    let observer = observer.filter(|_| log != LogMode::Never);
+    if let Some(observer) = &observer {
+        observer.command(SESSION, &command.text);
+    }
+    let each = |bytes: &[u8]| {
+        if let Some(observer) = observer.as_deref().filter(|_| log == LogMode::Normal) {
+            observer.output(SESSION, bytes);
+        }
+    };
+    let mut sink = Sink { lines: Lines::new(on_output), each: &each };
+    let mut kept = Kept { output: Capture::new(CAP), errors: Capture::new(CAP) };
+    let exec = Exec { command: command.text.clone(), stdin, merge: !command.separate_stderr };
+    let mut process: Option<Box<dyn Transport>> = None;
+    let all = async {
+        let process = process.insert(connector.exec(exec).await.map_err(|error| error.on_host(host))?);
+        follow(&mut **process, &mut kept, &mut sink).await
+    };
+    let ended = match limit {
+        Some(limit) => timeout(limit.get(), all).await.ok(),
+        None => Some(all.await),
+    };
+    let mut status = CommandStatus::new(command.text, Status::Error);
+    status.host = Some(host.to_owned());
+    status.hidden = log == LogMode::Never;
+    match ended {
+        Some(Ok(Ending { lost: Some(reason), .. })) => {
+            status.cause = Some(format!("the connection was lost: {reason}"));
+        }
+        Some(Ok(Ending { code, signal, .. })) => {
+            status.status = match code {
+                Some(0) => Status::Success,
+                _ if code.is_some() || signal.is_some() => Status::Failed,
+                _ => {
+                    status.cause = Some("nobody said how it ended".to_owned());
+                    Status::Error
+                }
+            };
+            status.retcode = code;
+            status.signal = signal;
+        }
+        Some(Err(error)) => return Err(error),
+        None => {
+            status.timed_out = true;
+            let killed = match &mut process {
+                Some(process) => process.interrupt(Interrupt::Kill).await,
+                None => true,
+            };
+            if !killed {
+                status.cause = Some("it was killed, but could not be seen to end".to_owned());
+            }
+        }
+    }
+    if let Some(process) = process {
+        process.close().await;
+    }
+    sink.lines.finish();
+    status.truncated = kept.output.truncated() || kept.errors.truncated();
+    status.stderr = crate::result::text(&kept.errors.into_bytes()).into();
+    status.duration = start.elapsed();
+    let status = status.with_bytes(kept.output.into_bytes());
+    if let Some(observer) = &observer {
+        observer.ended(SESSION, &status);
+    }
+    Ok(status)
+}
+
+/// What oneshots are filed under in transcripts.
+const SESSION: &str = "oneshot";
+
+struct Kept {
+    output: Capture,
+    errors: Capture,
+}
+
+async fn follow(process: &mut dyn Transport, kept: &mut Kept, sink: &mut Sink<'_, '_>) -> Result<Ending> {
+    let mut piece = Vec::new();
+    loop {
+        // As in a session: what never pauses must not keep its limit from being seen.
+        consume_budget().await;
+        piece.clear();
+        let incoming = std::future::poll_fn(|cx| process.poll_read(cx, &mut piece)).await;
+        match incoming.map_err(|error| Error::new(ErrorKind::Io, "reading its output failed").caused_by(error))? {
+            Incoming::Data(Outlet::Err) => kept.errors.push(&piece),
+            Incoming::Data(_) => kept.output.push(&piece),
+            Incoming::Gap(_) => kept.output.missed(),
+            Incoming::Ended(ending) => return Ok(ending),
+        }
+        sink.push(&piece);
+    }
+}

@@ -1,0 +1,131 @@
+//! A shell's terminal while no command of `run` has it: typing, reading, and going back to commands.
+
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::capture::Lines;
+use super::expect::{Searcher, StreamBuffer};
+use super::live::{Live, SILENCE, quiet};
+use crate::error::{Error, ErrorKind, Result};
+use crate::transport::{Incoming, Inlet, Outlet, Wiring};
+
+/// How many reads of what lies there already one look makes at the most: 64 of 64 KiB.
+const LOOKS: usize = 64;
+
+impl Live {
+    /// Reads from the terminal until the pattern was found; `None` when the shell ended first.
+    pub(crate) async fn read_until(
+        &mut self,
+        unread: &mut StreamBuffer,
+        searcher: &mut Searcher,
+    ) -> Result<Option<String>> {
+        let mut silent = false;
+        loop {
+            if let Some(taken) = unread.search(searcher) {
+                return Ok(Some(taken.text().into_owned()));
+            }
+            let incoming = if silent {
+                self.step().await
+            } else if let Ok(incoming) = timeout(SILENCE, self.step()).await {
+                incoming
+            } else {
+                if let Some(taken) = unread.search_idle(searcher) {
+                    return Ok(Some(taken.text().into_owned()));
+                }
+                silent = true;
+                continue;
+            };
+            silent = false;
+            match incoming {
+                Ok(Incoming::Data(outlet)) => self.take_in(outlet, unread),
+                Ok(Incoming::Gap(_)) => {}
+                Ok(Incoming::Ended(_)) => {
+                    let taken = unread.search(searcher).or_else(|| unread.search_idle(searcher));
+                    return Ok(taken.map(|taken| taken.text().into_owned()));
+                }
+                Err(error) => return Err(Error::new(ErrorKind::Io, "reading from the shell failed").caused_by(error)),
+            }
+        }
+    }
+
+    /// Gives what was just read to whom it belongs while no command runs.
+    pub(crate) fn take_in(&mut self, outlet: Outlet, unread: &mut StreamBuffer) {
+        let line = self.transport.wiring() == Wiring::Line;
+        match (&mut self.interactive, outlet) {
+            (Some(interactive), Outlet::Terminal) => interactive.feed(&self.scratch, |bytes| unread.append(bytes)),
+            (None, Outlet::Terminal) => unread.append(&self.scratch),
+            (_, Outlet::Out) if line => unread.append(&self.scratch),
+            // What a job in the background wrote after its command had ended belongs to nobody.
+            _ => {}
+        }
+    }
+
+    /// Takes in what lies there already, and whether the shell has ended, without waiting.
+    pub(crate) fn look(&mut self, unread: &mut StreamBuffer) {
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..LOOKS {
+            if self.ended.is_some() {
+                return;
+            }
+            match self.poll_step(&mut cx) {
+                Poll::Ready(Ok(Incoming::Data(outlet))) => self.take_in(outlet, unread),
+                Poll::Ready(Ok(Incoming::Gap(_))) => {}
+                Poll::Ready(Ok(Incoming::Ended(ending))) => self.ended = Some(ending),
+                Poll::Ready(Err(_)) | Poll::Pending => return,
+            }
+        }
+    }
+
+    /// Types what is queued; reads meanwhile, so that neither side waits for the other.
+    pub(crate) async fn type_queued(&mut self, unread: &mut StreamBuffer) {
+        loop {
+            if timeout(Duration::from_millis(5), self.flush()).await.is_ok() || !self.has_queued() {
+                return;
+            }
+            self.look(unread);
+            if self.ended.is_some() {
+                return;
+            }
+        }
+    }
+
+    /// Waits until the shell reads its commands from the terminal, or has ended.
+    pub(crate) async fn interactive_begun(&mut self, unread: &mut StreamBuffer) {
+        while self.interactive.as_ref().is_some_and(|interactive| !interactive.begun()) {
+            match self.step().await {
+                Ok(Incoming::Data(outlet)) => self.take_in(outlet, unread),
+                Ok(Incoming::Gap(_)) => {}
+                Ok(Incoming::Ended(_)) | Err(_) => return,
+            }
+        }
+    }
+
+    /// Ends the loop that reads commands from the terminal, once no program has the terminal. Returns too when the shell
+    /// ended instead.
+    pub(crate) async fn leave_interactive(&mut self, unread: &mut StreamBuffer) {
+        let mut asked = false;
+        while let Some(interactive) = &self.interactive {
+            if interactive.over() {
+                let interrupted = interactive.interrupted();
+                self.interactive = None;
+                if interrupted {
+                    // The signal travels on its own: it must not hit the next command.
+                    self.probe(&mut quiet(Lines::new(None))).await;
+                }
+                return;
+            }
+            if !interactive.busy() && !asked {
+                asked = true;
+                let leave = interactive.leave();
+                self.write(Inlet::Terminal, leave);
+            }
+            match self.step().await {
+                Ok(Incoming::Data(outlet)) => self.take_in(outlet, unread),
+                Ok(Incoming::Gap(_)) => {}
+                Ok(Incoming::Ended(_)) | Err(_) => return,
+            }
+        }
+    }
+}

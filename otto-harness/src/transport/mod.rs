@@ -1,0 +1,143 @@
+//! Bytes in, bytes out, close: the wires between a session and a shell.
+//!
+//! A [`Transport`] is one shell that somebody else started: on this machine, over SSH, on a console. It knows nothing of
+//! commands. See `docs/design/transport.md`.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use crate::error::Result;
+
+pub(crate) mod local;
+pub(crate) mod ssh;
+
+/// A boxed future that may move between threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Where bytes that are read came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outlet {
+    /// The shell's standard output. With [`Wiring::Line`], all there is.
+    Out,
+    /// The shell's descriptor for errors that are wanted apart.
+    Err,
+    /// The terminal.
+    Terminal,
+}
+
+/// Where bytes that are written go to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inlet {
+    /// The shell's standard input, from which it reads its commands.
+    Commands,
+    /// The keyboard of the terminal. With [`Wiring::Line`] the same as `Commands`.
+    Terminal,
+}
+
+/// How a shell is wired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Wiring {
+    /// Commands, output and errors on pipes (descriptors 0, 1 = 2 = 8, and 9), beside a terminal that controls the shell's
+    /// process group and is what `/dev/tty` names. 8-bit clean; echo and output processing of the terminal are off.
+    Pipes,
+    /// One line for everything: a console, a terminal, a bare pipe.
+    Line,
+}
+
+/// What a read gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Incoming {
+    /// Bytes were appended to the buffer; they came from there.
+    Data(Outlet),
+    /// So many bytes are missing here: more waited to be read than the transport keeps, and the oldest went.
+    Gap(u64),
+    /// The shell ended. Every byte that it wrote before was delivered before this.
+    Ended(Ending),
+}
+
+/// How a shell ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ending {
+    /// Its exit code, if that was seen.
+    pub code: Option<i32>,
+    /// The signal that ended it, without `SIG`.
+    pub signal: Option<String>,
+    /// Set when not the shell but the connection to it ended, with the reason. Code and signal are then unknown.
+    pub lost: Option<String>,
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.lost, &self.signal, self.code) {
+            (Some(reason), ..) => write!(f, "the connection was lost: {reason}"),
+            (None, Some(signal), _) => write!(f, "the shell was ended by signal {signal}"),
+            (None, None, Some(code)) => write!(f, "the shell exited with {code}"),
+            (None, None, None) => f.write_str("the shell ended without an exit code"),
+        }
+    }
+}
+
+/// How hard to stop what runs in a shell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interrupt {
+    /// As ^C: the foreground process group gets `SIGINT`. An interactive shell survives it.
+    Gentle,
+    /// The whole process group, the shell included, gets `SIGKILL`.
+    Kill,
+}
+
+/// One running shell, as bytes.
+///
+/// `poll_read` and `poll_write` are as in [`std::future::Future::poll`]: they wake the task of the last call, and dropping
+/// the future around them loses nothing. Dropping a transport stops the shell and all its processes in the background.
+pub trait Transport: Send + fmt::Debug {
+    /// How it is wired.
+    fn wiring(&self) -> Wiring;
+
+    /// Reads some bytes onto the end of `into`, from whichever outlet has any.
+    ///
+    /// # Errors
+    /// Those of this machine (out of descriptors or the like). A lost connection is [`Incoming::Ended`].
+    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>) -> Poll<io::Result<Incoming>>;
+
+    /// Writes some bytes of `data`; says how many.
+    ///
+    /// # Errors
+    /// When the shell takes no more bytes, ever; `poll_read` then has the reason.
+    fn poll_write(&mut self, cx: &mut Context<'_>, inlet: Inlet, data: &[u8]) -> Poll<io::Result<usize>>;
+
+    /// Stops what runs in the shell. For [`Interrupt::Kill`] the answer says whether every process of the group was *seen*
+    /// to be gone; for [`Interrupt::Gentle`] only that the signal was sent.
+    fn interrupt(&mut self, how: Interrupt) -> BoxFuture<'_, bool>;
+
+    /// Ends the shell as a hang-up does, and says when it is gone. Bounded: 5 s.
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
+}
+
+/// A process to start with nothing of its own but its command.
+#[derive(Debug, Clone)]
+pub struct Exec {
+    /// Script text for the account's shell.
+    pub command: String,
+    /// All of its standard input; end of file follows.
+    pub stdin: Vec<u8>,
+    /// Whether its error stream is to be the same as its output, so that both arrive in the order written.
+    pub merge: bool,
+}
+
+/// What makes shells and processes on one host: this machine, or one connection that is dialled when first used.
+pub trait Connector: Send + Sync + fmt::Debug {
+    /// Starts a shell. Dropping the future undoes what it has begun.
+    fn open_shell(&self) -> BoxFuture<'_, Result<Box<dyn Transport>>>;
+
+    /// Starts a process of its own. Its transport reads [`Outlet::Out`] and [`Outlet::Err`] and takes no input.
+    fn exec(&self, exec: Exec) -> BoxFuture<'_, Result<Box<dyn Transport>>>;
+
+    /// Ends the connection and all that runs over it; whether the host was seen to have ended it. Bounded: 5 s. The next use
+    /// makes a new one.
+    fn close(&self) -> BoxFuture<'_, bool>;
+}

@@ -1,0 +1,308 @@
+//! One connection: the task that owns russh's handle, and how many channels there may be.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use russh::client::Handle;
+use russh::{ChannelOpenFailure, Disconnect, Sig};
+use tokio::runtime;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, mpsc, oneshot};
+use tokio::time::{sleep, timeout};
+
+use crate::error::Phase;
+
+use super::channel::Channel;
+use super::control;
+use super::fault::{Fault, Trouble};
+use super::inbox::CLOSED_HERE;
+use super::target::SshTarget;
+use super::watcher::{Table, Watcher};
+use super::wire::HangUp;
+
+/// The longest pause between two attempts to open a channel on a server that is full.
+const LONGEST_PAUSE: Duration = Duration::from_millis(64);
+/// A server that refused for so long has less room than was thought. Less can be the dying of a process of before.
+const FULL_FOR_GOOD: Duration = Duration::from_millis(300);
+/// For so long after the last channel went, a refusal still counts as "full".
+const AFTERMATH: Duration = Duration::from_secs(1);
+
+/// Leave to have one channel open.
+#[derive(Debug)]
+pub(super) struct Permit {
+    permit: Option<OwnedSemaphorePermit>,
+    /// Counts the permits that are held for long.
+    long: Option<Arc<AtomicUsize>>,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some(long) = &self.long {
+            long.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// How many channels there may be at once.
+#[derive(Debug)]
+struct Room {
+    semaphore: Arc<Semaphore>,
+    /// At first what the target says, then what the server was seen to allow.
+    limit: AtomicUsize,
+    long: Arc<AtomicUsize>,
+}
+
+/// One attempt to open a channel. The task that owns the handle makes it, so that it is never given up half-way: a
+/// channel whose opening nobody waits for any longer is closed, and frees its place on the server.
+struct Attempt {
+    connection: Arc<Connection>,
+    permit: Option<Permit>,
+    done: oneshot::Sender<Result<Channel, (russh::Error, Option<Permit>)>>,
+}
+
+/// A connection that is logged in. It ends, with a DISCONNECT, when nobody has it and none of its channels any more.
+pub(super) struct Connection {
+    table: Arc<Table>,
+    room: Room,
+    attempts: mpsc::UnboundedSender<Attempt>,
+    /// Where what is dropped is closed in the background, from whichever thread it is dropped on.
+    runtime: runtime::Handle,
+    target: Arc<SshTarget>,
+    /// For commands that kill: as many as a server has places beyond the budget, with the defaults of both.
+    control: Semaphore,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("room", &self.room).field("lost", &self.table.lost()).finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    pub(super) fn start(
+        handle: Handle<Watcher>,
+        table: Arc<Table>,
+        hang_up: HangUp,
+        channels: usize,
+        target: Arc<SshTarget>,
+    ) -> Arc<Self> {
+        let (attempts, orders) = mpsc::unbounded_channel();
+        tokio::spawn(own(handle, orders, Arc::clone(&table), hang_up));
+        Arc::new(Self {
+            table,
+            room: Room {
+                semaphore: Arc::new(Semaphore::new(channels)),
+                limit: AtomicUsize::new(channels),
+                long: Arc::default(),
+            },
+            attempts,
+            runtime: runtime::Handle::current(),
+            target,
+            control: Semaphore::new(2),
+        })
+    }
+
+    pub(super) fn table(&self) -> &Table {
+        &self.table
+    }
+
+    pub(super) fn runtime(&self) -> &runtime::Handle {
+        &self.runtime
+    }
+
+    pub(super) fn target(&self) -> &Arc<SshTarget> {
+        &self.target
+    }
+
+    pub(super) async fn control_turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.control.acquire().await.ok()
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        self.table.lost().is_none()
+    }
+
+    /// How many channels there may be, as far as is known.
+    pub(super) fn limit(&self) -> usize {
+        self.room.limit.load(Ordering::Relaxed)
+    }
+
+    /// Whether a place will come free without a session having to end.
+    pub(super) fn has_short_places(&self) -> bool {
+        self.limit() > self.room.long.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn free(&self) -> usize {
+        self.room.semaphore.available_permits()
+    }
+
+    /// Two places for long. One stays for short things, if there is more than two.
+    pub(super) fn try_two(&self) -> Option<(Permit, Permit)> {
+        let (free, limit) = (self.free(), self.limit());
+        if free < 3 && !(free == 2 && limit == 2) {
+            return None;
+        }
+        let both = Arc::clone(&self.room.semaphore).try_acquire_many_owned(2).ok()?;
+        self.room.long.fetch_add(2, Ordering::Relaxed);
+        let mut both = both;
+        let second = both.split(1);
+        let long = |permit| Permit { permit, long: Some(Arc::clone(&self.room.long)) };
+        Some((long(Some(both)), long(second)))
+    }
+
+    /// One place, in the order asked.
+    pub(super) async fn one(&self) -> Option<Permit> {
+        let acquired = tokio::select! {
+            acquired = Arc::clone(&self.room.semaphore).acquire_owned() => acquired.ok(),
+            () = self.table.until_lost() => None,
+        };
+        acquired.map(|permit| Permit { permit: Some(permit), long: None })
+    }
+
+    /// Opens a channel; waits while the server is full. Without a permit it is one beyond the budget, for which servers
+    /// usually have room.
+    pub(super) async fn open(self: &Arc<Self>, mut permit: Option<Permit>) -> Result<Channel, Trouble> {
+        let started = Instant::now();
+        let mut pause = Duration::from_millis(1);
+        loop {
+            let change = self.table.change();
+            let error = match self.attempt(permit.take()).await? {
+                Ok(channel) => return Ok(channel),
+                Err((error, returned)) => {
+                    permit = returned;
+                    error
+                }
+            };
+            let full = match error {
+                russh::Error::ChannelOpenFailure(
+                    ChannelOpenFailure::ConnectFailed | ChannelOpenFailure::ResourceShortage,
+                ) => {
+                    let (open, last) = self.table.open();
+                    open > 0 || last.is_some_and(|last| last.elapsed() < AFTERMATH)
+                }
+                _ => false,
+            };
+            if let Some(reason) = self.table.lost() {
+                return Err(Trouble::lost(&reason));
+            }
+            if !full {
+                return Err(Fault::at(Phase::Channel, format!("the server refuses to open a session: {error}"))
+                    .hint("see the server's log; `MaxSessions 0` or a forced command in its configuration does this")
+                    .into());
+            }
+            // Without a permit, whoever asks has a limit of his own.
+            if let Some(permit) = &mut permit
+                && started.elapsed() > FULL_FOR_GOOD
+            {
+                self.shrink(permit);
+                return Err(Trouble::Full);
+            }
+            tokio::select! {
+                () = change => {}
+                () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+            }
+        }
+    }
+
+    /// The server has no room for this one, so it is one place less from now on.
+    fn shrink(&self, permit: &mut Permit) {
+        if let Some(permit) = permit.permit.take() {
+            permit.forget();
+            let before = self.room.limit.fetch_sub(1, Ordering::Relaxed);
+            tracing::debug!("the server has no room for {before} channels on one connection");
+        }
+    }
+
+    async fn attempt(
+        self: &Arc<Self>,
+        permit: Option<Permit>,
+    ) -> Result<Result<Channel, (russh::Error, Option<Permit>)>, Trouble> {
+        let (done, answer) = oneshot::channel();
+        let gone = || Trouble::lost(&self.table.lost().unwrap_or_else(|| "it was closed".into()));
+        self.attempts.send(Attempt { connection: Arc::clone(self), permit, done }).map_err(|_| gone())?;
+        let limit = self.target.limits.channel;
+        match timeout(limit, answer).await {
+            Ok(Ok(result)) => Ok(result),
+            Ok(Err(_)) => Err(gone()),
+            Err(_) => Err(Fault::at(
+                Phase::Channel,
+                format!("the server did not answer within {limit:?} whether it opens a session"),
+            )
+            .hint("the host may be frozen or overloaded")
+            .into()),
+        }
+    }
+
+    /// Stops all that runs over the connection and ends it; whether the server said that what ran has ended. Bounded: 3.5 s.
+    pub(super) async fn close(self: &Arc<Self>) -> bool {
+        let soon = Duration::from_secs(1);
+        let running: Vec<_> = self.table.all().into_iter().filter(|inbox| !inbox.lock().is_settled()).collect();
+        for inbox in &running {
+            inbox.note(|state| state.dismissed = true);
+        }
+        let ended = timeout(soon, async {
+            for inbox in &running {
+                if let Some(out) = inbox.out.get() {
+                    let _ = out.signal(Sig::KILL).await;
+                }
+            }
+            let mut groups = Vec::new();
+            for inbox in &running {
+                groups.extend(timeout(soon / 4, inbox.group()).await.ok().flatten());
+            }
+            if !groups.is_empty() {
+                control::kill(self, &groups, soon).await;
+            }
+            for inbox in &running {
+                inbox.closed().await;
+            }
+        })
+        .await;
+        let inboxes = self.table.all();
+        let _ = timeout(soon, async {
+            for inbox in &inboxes {
+                if let Some(out) = inbox.out.get() {
+                    let _ = out.close().await;
+                }
+            }
+        })
+        .await;
+        self.table.lose(CLOSED_HERE);
+        self.table.closing();
+        let _ = timeout(soon + soon / 2, self.table.until_ended()).await;
+        ended.is_ok()
+    }
+}
+
+/// Owns the handle: makes each attempt to open a channel in a task of its own, and says good-bye in the end.
+async fn own(
+    handle: Handle<Watcher>,
+    mut attempts: mpsc::UnboundedReceiver<Attempt>,
+    table: Arc<Table>,
+    // Whatever becomes of the good-bye, the stream ends with this task.
+    _hang_up: HangUp,
+) {
+    let handle = Arc::new(handle);
+    loop {
+        let attempt = tokio::select! {
+            attempt = attempts.recv() => attempt,
+            () = table.until_closing() => None,
+        };
+        let Some(Attempt { connection, permit, done }) = attempt else { break };
+        let handle = Arc::clone(&handle);
+        tokio::spawn(async move {
+            let result = match handle.channel_open_session().await {
+                Ok(raw) => Ok(Channel::new(raw, connection, permit)),
+                Err(error) => Err((error, permit)),
+            };
+            // If nobody waits any more, the channel is dropped here, and closed by that.
+            let _ = done.send(result);
+        });
+    }
+    let _ = timeout(Duration::from_secs(1), async {
+        let _ = handle.disconnect(Disconnect::ByApplication, "", "").await;
+        table.until_ended().await;
+    })
+    .await;
+}

@@ -1,0 +1,194 @@
+//! SSH: a connection per host, dialled when first used, with a channel per process and two per shell.
+//!
+//! See `docs/design/ssh.md` for how and why.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Mutex as AsyncMutex;
+
+use crate::error::{Error, Phase, Result};
+
+use super::{BoxFuture, Connector, Exec, Transport};
+
+mod auth;
+mod channel;
+mod connect;
+mod connection;
+mod control;
+mod exec;
+mod fault;
+mod host_key;
+mod inbox;
+mod known_hosts;
+mod shell;
+mod target;
+#[cfg(test)]
+mod testbed;
+#[cfg(test)]
+mod tests;
+mod watcher;
+mod wire;
+
+pub(crate) use target::{Auth, HostKeyCheck, HostKeyPolicy, Keepalive, SshTarget};
+
+use connection::{Connection, Permit};
+use fault::{Fault, Trouble};
+
+/// Makes shells and processes on one SSH server.
+#[derive(Debug)]
+pub(crate) struct SshConnector {
+    target: Arc<SshTarget>,
+    /// The first, and further ones for when its channels are taken for long.
+    connections: Mutex<Vec<Arc<Connection>>>,
+    /// How many channels a connection may have, as far as is known.
+    channels: AtomicUsize,
+    /// Held while dialling, with how the last dial failed.
+    dialling: AsyncMutex<Option<Fault>>,
+}
+
+/// A connection and what was found on it.
+#[derive(Debug)]
+struct Chosen<T> {
+    connection: Arc<Connection>,
+    found: T,
+    /// Dialled just now.
+    new: bool,
+}
+
+impl SshConnector {
+    /// A connector that has not contacted anything yet.
+    pub(crate) fn new(target: SshTarget) -> Self {
+        Self {
+            channels: AtomicUsize::new(target.channels.max(1)),
+            target: Arc::new(target),
+            connections: Mutex::default(),
+            dialling: AsyncMutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Connection>>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection that `choose` takes, dialled if need be. Callers that wait for one dial share its failure.
+    async fn connection<T>(
+        &self,
+        choose: impl Fn(&[Arc<Connection>]) -> Option<(Arc<Connection>, T)>,
+    ) -> Result<Chosen<T>, Fault> {
+        let find = || {
+            let mut connections = self.lock();
+            connections.retain(|connection| connection.is_alive());
+            choose(&connections).map(|(connection, found)| Chosen { connection, found, new: false })
+        };
+        if let Some(chosen) = find() {
+            return Ok(chosen);
+        }
+        let (mut dials, waited) = match self.dialling.try_lock() {
+            Ok(dials) => (dials, false),
+            Err(_) => (self.dialling.lock().await, true),
+        };
+        if let Some(chosen) = find() {
+            return Ok(chosen);
+        }
+        if waited && let Some(failure) = &*dials {
+            return Err(failure.clone());
+        }
+        // So that nobody takes the failure of before for that of a dial that is given up.
+        *dials = None;
+        let dialled = connect::dial(&self.target, self.channels.load(Ordering::Relaxed)).await;
+        *dials = dialled.as_ref().err().cloned();
+        let connection = dialled?;
+        let (_, found) = choose(std::slice::from_ref(&connection)).ok_or_else(|| {
+            Fault::at(Phase::Channel, "a shell needs two channels, and the server allows one on a connection")
+                .hint("set MaxSessions to 2 or more in the server's configuration")
+        })?;
+        self.lock().push(Arc::clone(&connection));
+        Ok(Chosen { connection, found, new: true })
+    }
+
+    async fn place_for_exec(&self) -> Result<Chosen<Permit>, Fault> {
+        let mut new = false;
+        loop {
+            // The one with most room; but one whose places are all taken for long may never have any.
+            let chosen = self
+                .connection(|connections| {
+                    let open = connections.iter().filter(|connection| connection.has_short_places());
+                    open.max_by_key(|connection| connection.free()).map(|connection| (Arc::clone(connection), ()))
+                })
+                .await?;
+            new |= chosen.new;
+            if let Some(found) = chosen.connection.one().await {
+                return Ok(Chosen { connection: chosen.connection, found, new });
+            }
+        }
+    }
+
+    async fn place_for_shell(&self) -> Result<Chosen<(Permit, Permit)>, Fault> {
+        self.connection(|connections| {
+            connections.iter().find_map(|connection| Some((Arc::clone(connection), connection.try_two()?)))
+        })
+        .await
+    }
+
+    /// Whether to try again after `trouble`. A connection that turns out to be dead is replaced, once.
+    fn again(&self, trouble: Trouble, connection: &Connection, new: bool, redialled: &mut bool) -> Result<()> {
+        match trouble {
+            Trouble::Full => {
+                self.channels.fetch_min(connection.limit().max(1), Ordering::Relaxed);
+                Ok(())
+            }
+            Trouble::Fault(fault) if fault.is_lost() && !new && !std::mem::replace(redialled, true) => Ok(()),
+            Trouble::Fault(fault) => Err(self.error(fault)),
+        }
+    }
+
+    fn error(&self, fault: Fault) -> Error {
+        fault.on(&self.target.host)
+    }
+}
+
+impl Connector for SshConnector {
+    fn open_shell(&self) -> BoxFuture<'_, Result<Box<dyn Transport>>> {
+        Box::pin(async move {
+            let mut redialled = false;
+            loop {
+                let Chosen { connection, found: permits, new } =
+                    self.place_for_shell().await.map_err(|fault| self.error(fault))?;
+                match shell::open(&connection, permits, self.target.limits.shell).await {
+                    Ok(shell) => return Ok(Box::new(shell) as Box<dyn Transport>),
+                    Err(trouble) => self.again(trouble, &connection, new, &mut redialled)?,
+                }
+            }
+        })
+    }
+
+    fn exec(&self, exec: Exec) -> BoxFuture<'_, Result<Box<dyn Transport>>> {
+        Box::pin(async move {
+            let mut redialled = false;
+            loop {
+                let Chosen { connection, found: permit, new } =
+                    self.place_for_exec().await.map_err(|fault| self.error(fault))?;
+                match exec::start(&connection, permit, &exec).await {
+                    Ok(process) => return Ok(Box::new(process) as Box<dyn Transport>),
+                    Err(trouble) => self.again(trouble, &connection, new, &mut redialled)?,
+                }
+            }
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, bool> {
+        Box::pin(async move {
+            let connections = std::mem::take(&mut *self.lock());
+            let mut closing = tokio::task::JoinSet::new();
+            for connection in connections {
+                closing.spawn(async move { connection.close().await });
+            }
+            let mut seen = true;
+            while let Some(one) = closing.join_next().await {
+                seen &= one.unwrap_or(false);
+            }
+            seen
+        })
+    }
+}

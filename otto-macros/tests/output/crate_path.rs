@@ -1,0 +1,23 @@
+#[::core::prelude::v1::test]
+#[ignore]
+fn boots() {
+    crate::labs::harness::__private::run_under_libtest(::core::module_path!(), "boots")
+}
+#[doc(hidden)]
+const _: () = {
+    #[allow(clippy::unused_async)]
+    async fn boots(ctx: &OttoContext) -> Result<(), String> {}
+    crate::labs::harness::__private::inventory::submit! {
+        crate ::labs::harness::__private::TestCase { module : ::core::module_path!(),
+        name : "boots", file : ::core::file!(), line : ::core::line!(), package :
+        ::core::env!("CARGO_PKG_NAME"), labs : & ["bench"], timeout :
+        ::core::option::Option::Some(::core::time::Duration::from_millis(5000u64)),
+        ignore : ::core::option::Option::Some(::core::option::Option::None), should_panic
+        : ::core::option::Option::None, run : | context | ::std::boxed::Box::pin(async
+        move { let result = boots(< & OttoContext as crate
+        ::labs::harness::__private::Argument < '_ >> ::from_context(& context)). await; <
+        Result < (), String > as crate ::labs::harness::__private::TestResult > ::check(&
+        result); { use crate ::labs::harness::__private::returned:: *; (&& && &&
+        Returned(& result)).outcome() } }), }
+    }
+};

@@ -1,0 +1,31 @@
+#[cfg(unix)]
+/// Converges.
+#[::core::prelude::v1::test]
+#[ignore = "slow"]
+pub fn r#match() {
+    ::otto::__private::run_under_libtest(::core::module_path!(), "match")
+}
+#[cfg(unix)]
+#[doc(hidden)]
+const _: () = {
+    /// Converges.
+    #[tracing::instrument]
+    #[allow(clippy::unused_async)]
+    async fn r#match(first: OttoContext, second: &OttoContext) -> otto::Result<()> {
+        first.get_host("router1")?.run(command).await?.ok()
+    }
+    ::otto::__private::inventory::submit! {
+        ::otto::__private::TestCase { module : ::core::module_path!(), name : "match",
+        file : ::core::file!(), line : ::core::line!(), package :
+        ::core::env!("CARGO_PKG_NAME"), labs : & ["rack1", "rack1+rack2"], timeout :
+        ::core::option::Option::Some(::core::time::Duration::from_millis(90000u64)),
+        ignore : ::core::option::Option::Some(::core::option::Option::Some("slow")),
+        should_panic :
+        ::core::option::Option::Some(::core::option::Option::Some("no route")), run : |
+        context | ::std::boxed::Box::pin(async move { let result = r#match(< OttoContext
+        as ::otto::__private::Argument < '_ >> ::from_context(& context), < & OttoContext
+        as ::otto::__private::Argument < '_ >> ::from_context(& context)). await; <
+        otto::Result < () > as ::otto::__private::TestResult > ::check(& result); { use
+        ::otto::__private::returned:: *; (&& && && Returned(& result)).outcome() } }), }
+    }
+};

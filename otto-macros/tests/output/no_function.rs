@@ -1,0 +1,4 @@
+struct Bench;
+::core::compile_error! {
+    "`#[otto::test]` belongs on an `async fn`"
+}

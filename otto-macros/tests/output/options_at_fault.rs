@@ -1,0 +1,29 @@
+#[::core::prelude::v1::test]
+fn boots() {
+    ::otto::__private::run_under_libtest(::core::module_path!(), "boots")
+}
+#[doc(hidden)]
+const _: () = {
+    #[allow(clippy::unused_async)]
+    async fn boots(ctx: OttoContext) {}
+    ::otto::__private::inventory::submit! {
+        ::otto::__private::TestCase { module : ::core::module_path!(), name : "boots",
+        file : ::core::file!(), line : ::core::line!(), package :
+        ::core::env!("CARGO_PKG_NAME"), labs : & [], timeout :
+        ::core::option::Option::None, ignore : ::core::option::Option::None, should_panic
+        : ::core::option::Option::None, run : | context | ::std::boxed::Box::pin(async
+        move { let result = boots(< OttoContext as ::otto::__private::Argument < '_ >>
+        ::from_context(& context)). await; < () as ::otto::__private::TestResult >
+        ::check(& result); { use ::otto::__private::returned:: *; (&& && && Returned(&
+        result)).outcome() } }), }
+    }
+};
+::core::compile_error! {
+    "expected the name of one lab in quotes: `lab = \"bench\"`"
+}
+::core::compile_error! {
+    "`soon` is no duration: write it as \"90s\", \"1m30s\" or \"250ms\""
+}
+::core::compile_error! {
+    "unknown option `colour`: the options are `crate`, `lab`, `labs`, `timeout`"
+}

@@ -1,0 +1,19 @@
+#[::core::prelude::v1::test]
+fn boots() {
+    ::otto::__private::run_under_libtest(::core::module_path!(), "boots")
+}
+#[doc(hidden)]
+const _: () = {
+    #[allow(clippy::unused_async)]
+    async fn boots() {}
+    ::otto::__private::inventory::submit! {
+        ::otto::__private::TestCase { module : ::core::module_path!(), name : "boots",
+        file : ::core::file!(), line : ::core::line!(), package :
+        ::core::env!("CARGO_PKG_NAME"), labs : & [], timeout :
+        ::core::option::Option::None, ignore : ::core::option::Option::None, should_panic
+        : ::core::option::Option::None, run : | context | ::std::boxed::Box::pin(async
+        move { let result = boots(). await; < () as ::otto::__private::TestResult >
+        ::check(& result); { use ::otto::__private::returned:: *; (&& && && Returned(&
+        result)).outcome() } }), }
+    }
+};

@@ -1,0 +1,6 @@
+#[otto::test]
+async fn boots() -> otto::Result<()> {
+    1
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+struct Silent;
+
+#[otto::test]
+async fn boots() -> Result<(), Silent> {
+    Ok(())
+}
+
+fn main() {}

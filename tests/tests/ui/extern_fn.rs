@@ -1,0 +1,4 @@
+#[otto::test]
+async extern "C" fn boots() {}
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[otto::test]
+async fn boots<T>(_: T) {}
+
+fn main() {}

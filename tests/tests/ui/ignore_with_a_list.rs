@@ -1,0 +1,5 @@
+#[otto::test]
+#[ignore("slow")]
+async fn boots() {}
+
+fn main() {}

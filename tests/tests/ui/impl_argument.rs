@@ -1,0 +1,4 @@
+#[otto::test]
+async fn boots(_: impl Sized) {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+#[otto::test(lab("bench"))]
+async fn boots(ctx: otto::OttoContext) {
+    let _ = ctx;
+}
+
+fn main() {}

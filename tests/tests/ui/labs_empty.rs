@@ -1,0 +1,6 @@
+#[otto::test(labs = [])]
+async fn boots(ctx: otto::OttoContext) {
+    let _ = ctx;
+}
+
+fn main() {}

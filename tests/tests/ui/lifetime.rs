@@ -1,0 +1,4 @@
+#[otto::test]
+async fn boots<'a>(_: &'a otto::OttoContext) {}
+
+fn main() {}

@@ -1,0 +1,8 @@
+struct Bench;
+
+impl Bench {
+    #[otto::test]
+    async fn boots(&self) {}
+}
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[otto::test]
+async fn boots();
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[otto::test]
+struct Bench;
+
+fn main() {}

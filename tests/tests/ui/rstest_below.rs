@@ -1,0 +1,5 @@
+#[otto::test]
+#[rstest::rstest]
+async fn boots() {}
+
+fn main() {}

@@ -1,0 +1,5 @@
+#[otto::test]
+#[test]
+async fn boots() {}
+
+fn main() {}

@@ -1,0 +1,5 @@
+#[otto::test]
+#[tokio::test]
+async fn boots() {}
+
+fn main() {}

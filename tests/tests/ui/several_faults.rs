@@ -1,0 +1,6 @@
+#[otto::test(lab = 7, timeout = "soon", colour)]
+async fn boots(ctx: otto::OttoContext) {
+    let _ = ctx;
+}
+
+fn main() {}

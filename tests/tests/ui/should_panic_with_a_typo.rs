@@ -1,0 +1,5 @@
+#[otto::test]
+#[should_panic(expect = "no carrier")]
+async fn boots() {}
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[otto::test]
+fn boots() {}
+
+fn main() {}

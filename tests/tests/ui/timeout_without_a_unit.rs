@@ -1,0 +1,6 @@
+#[otto::test(timeout = "90")]
+async fn boots(ctx: otto::OttoContext) {
+    let _ = ctx;
+}
+
+fn main() {}

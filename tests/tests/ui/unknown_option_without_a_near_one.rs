@@ -1,0 +1,6 @@
+#[otto::test(priority = 3)]
+async fn boots(ctx: otto::OttoContext) {
+    let _ = ctx;
+}
+
+fn main() {}

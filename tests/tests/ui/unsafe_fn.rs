@@ -1,0 +1,4 @@
+#[otto::test]
+async unsafe fn boots() {}
+
+fn main() {}

@@ -1,0 +1,8 @@
+#[otto::test]
+async fn boots()
+where
+    u8: Copy,
+{
+}
+
+fn main() {}
