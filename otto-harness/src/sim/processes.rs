@@ -147,9 +147,24 @@ fn session_of(pid: i32) -> Option<i32> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::process::{Command, Stdio};
+
+    // Not the session of this process: in a container that was entered from outside, the system calls that one 0.
     #[test]
-    fn the_session_of_this_process_is_what_the_system_says() {
-        let own = rustix::process::getsid(None).unwrap().as_raw_nonzero().get();
-        assert_eq!(super::session_of(std::process::id().cast_signed()), Some(own));
+    fn the_leader_of_a_session_has_its_own_number() {
+        let mut leader = Command::new("setsid")
+            .args(["sh", "-c", "echo; exec cat"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("cannot start setsid: apt-get install util-linux");
+        let ready = leader.stdout.take().expect("it was asked for").read_exact(&mut [0]);
+        let own = leader.id().cast_signed();
+        let found = super::session_of(own);
+        leader.kill().expect("cannot end what this test started");
+        leader.wait().expect("cannot end what this test started");
+        ready.expect("setsid or sh did not start");
+        assert_eq!(found, Some(own));
     }
 }

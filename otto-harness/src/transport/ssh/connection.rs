@@ -16,7 +16,7 @@ use crate::error::Phase;
 use super::channel::Channel;
 use super::control;
 use super::fault::{Fault, Trouble};
-use super::inbox::CLOSED_HERE;
+use super::inbox::{CLOSED_HERE, Inbox};
 use super::target::SshTarget;
 use super::watcher::{Table, Watcher};
 use super::wire::HangUp;
@@ -234,31 +234,14 @@ impl Connection {
         }
     }
 
-    /// Stops all that runs over the connection and ends it; whether the server said that what ran has ended. Bounded: 3.5 s.
+    /// Stops all that runs over the connection and ends it; whether the server said that what ran has ended. Bounded: 4 s.
     pub(super) async fn close(self: &Arc<Self>) -> bool {
-        let soon = Duration::from_secs(1);
+        let soon = Duration::from_millis(500);
         let running: Vec<_> = self.table.all().into_iter().filter(|inbox| !inbox.lock().is_settled()).collect();
         for inbox in &running {
             inbox.note(|state| state.dismissed = true);
         }
-        let ended = timeout(soon, async {
-            for inbox in &running {
-                if let Some(out) = inbox.out.get() {
-                    let _ = out.signal(Sig::KILL).await;
-                }
-            }
-            let mut groups = Vec::new();
-            for inbox in &running {
-                groups.extend(timeout(soon / 4, inbox.group()).await.ok().flatten());
-            }
-            if !groups.is_empty() {
-                control::kill(self, &groups, soon).await;
-            }
-            for inbox in &running {
-                inbox.closed().await;
-            }
-        })
-        .await;
+        let _ = timeout(5 * soon, self.stop(&running)).await;
         let inboxes = self.table.all();
         let _ = timeout(soon, async {
             for inbox in &inboxes {
@@ -268,10 +251,43 @@ impl Connection {
             }
         })
         .await;
+        let ended = running.iter().all(|inbox| inbox.lock().is_settled());
         self.table.lose(CLOSED_HERE);
         self.table.closing();
-        let _ = timeout(soon + soon / 2, self.table.until_ended()).await;
-        ended.is_ok()
+        let _ = timeout(2 * soon, self.table.until_ended()).await;
+        ended
+    }
+
+    /// Kills what runs in these channels, and waits until the server has closed them. To be bounded by the caller.
+    async fn stop(self: &Arc<Self>, running: &[Arc<Inbox>]) {
+        for inbox in running {
+            if let Some(out) = inbox.out.get() {
+                let _ = out.signal(Sig::KILL).await;
+            }
+        }
+        // Most have said long ago which process group they are: those go together. Some may only be starting.
+        let moment = Duration::from_millis(100);
+        let mut unknown: Vec<_> = running.to_vec();
+        while !unknown.is_empty() {
+            let named = crate::crowd::all(unknown.iter().map(|inbox| async {
+                let _ = inbox.group().await;
+            }));
+            let _ = timeout(moment, named).await;
+            let mut groups = Vec::new();
+            unknown.retain(|inbox| {
+                let state = inbox.lock();
+                if !state.is_settled() {
+                    groups.extend(state.group);
+                }
+                state.group.is_none() && !state.is_settled() && state.expects_greeting()
+            });
+            if !groups.is_empty() {
+                control::kill(self, &groups, control::PROMPT).await;
+            }
+        }
+        for inbox in running {
+            inbox.closed().await;
+        }
     }
 }
 

@@ -108,7 +108,7 @@ impl State {
         self.before[stream as usize].get_or_insert_default();
     }
 
-    fn expects_greeting(&self) -> bool {
+    pub(super) fn expects_greeting(&self) -> bool {
         self.before[Stream::Out as usize].is_some()
     }
 

@@ -58,6 +58,10 @@ impl Sshd {
                 at("authorized_keys").display(),
             );
             fs::write(at("sshd_config"), text).unwrap();
+            if rustix::process::geteuid().is_root() {
+                // What Debian's service makes when it starts, and this one is not started by it.
+                fs::create_dir_all("/run/sshd").unwrap();
+            }
             let log = fs::File::create(at("log")).unwrap();
             let mut process = Command::new("/usr/sbin/sshd")
                 .args(["-D", "-e", "-f"])
