@@ -134,6 +134,12 @@ pub trait Connector: Send + Sync + fmt::Debug {
     /// Starts a shell. Dropping the future undoes what it has begun.
     fn open_shell(&self) -> BoxFuture<'_, Result<Box<dyn Transport>>>;
 
+    /// Whether [`exec`](Self::exec) can start a process of its own. If not, oneshots run in subshells of shells that are
+    /// kept for them.
+    fn has_exec(&self) -> bool {
+        true
+    }
+
     /// Starts a process of its own. Its transport reads [`Outlet::Out`] and [`Outlet::Err`] and takes no input.
     fn exec(&self, exec: Exec) -> BoxFuture<'_, Result<Box<dyn Transport>>>;
 
