@@ -7,7 +7,8 @@ use crate::error::{Error, ErrorKind, Phase, Result};
 use crate::lab::{HostKeyCheck, HostSpec, Term};
 use crate::os_user::os_user;
 use crate::transport::local::LocalConnector;
-use crate::transport::ssh::{Auth, HostKeyCheck as SshCheck, HostKeyPolicy, Keepalive, SshConnector, SshTarget};
+use crate::transport::ssh::{Auth, HostKeyCheck as SshCheck, HostKeyPolicy, SshConnector, SshTarget};
+use crate::transport::tcp::Keepalive;
 use crate::transport::{BoxFuture, Connector, Exec, Transport};
 
 /// What connects to this host. What cannot be reached is reported on first use, so that a lab with one such host serves

@@ -11,8 +11,12 @@ use std::task::{Context, Poll};
 
 use crate::error::Result;
 
+mod fault;
+mod killing;
 pub(crate) mod local;
 pub(crate) mod ssh;
+pub(crate) mod tcp;
+pub(crate) mod telnet;
 
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -133,6 +137,11 @@ pub struct Exec {
 pub trait Connector: Send + Sync + fmt::Debug {
     /// Starts a shell. Dropping the future undoes what it has begun.
     fn open_shell(&self) -> BoxFuture<'_, Result<Box<dyn Transport>>>;
+
+    /// Whether [`exec`](Self::exec) is there at all. Where it is not, a process of its own has to be had from a shell.
+    fn has_exec(&self) -> bool {
+        true
+    }
 
     /// Starts a process of its own. Its transport reads [`Outlet::Out`] and [`Outlet::Err`] and takes no input.
     fn exec(&self, exec: Exec) -> BoxFuture<'_, Result<Box<dyn Transport>>>;

@@ -11,7 +11,7 @@ use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg};
 
 use crate::error::Phase;
 
-use super::fault::Fault;
+use crate::transport::fault::Fault;
 use super::target::{Auth, Hidden, SshTarget};
 use super::watcher::{Table, Watcher};
 

@@ -18,7 +18,7 @@ use crate::error::Phase;
 
 use super::connection::{Connection, Permit};
 use super::control;
-use super::fault::Fault;
+use crate::transport::fault::Fault;
 use super::inbox::Inbox;
 
 /// How long the server gets to close a channel itself, before we do.

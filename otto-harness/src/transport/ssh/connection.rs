@@ -15,7 +15,8 @@ use crate::error::Phase;
 
 use super::channel::Channel;
 use super::control;
-use super::fault::{Fault, Trouble};
+use super::trouble::Trouble;
+use crate::transport::fault::Fault;
 use super::inbox::{CLOSED_HERE, Inbox};
 use super::target::SshTarget;
 use super::watcher::{Table, Watcher};

@@ -13,7 +13,7 @@ use crate::transport::{BoxFuture, Exec, Incoming, Inlet, Interrupt, Outlet, Tran
 
 use super::channel::Channel;
 use super::connection::{Connection, Permit};
-use super::fault::Trouble;
+use super::trouble::Trouble;
 use super::inbox::{GREETING, Stream, Taken};
 
 /// Once a process has ended, so long a silence ends its output, even if a child of it could still write.

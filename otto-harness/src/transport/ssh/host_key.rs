@@ -6,7 +6,7 @@ use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
 
 use crate::error::Phase;
 
-use super::fault::Fault;
+use crate::transport::fault::Fault;
 use super::known_hosts::{self, KnownHosts, Verdict};
 use super::target::{HostKeyCheck, SshTarget};
 

@@ -9,6 +9,7 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use crate::error::{Error, Phase, Result};
 
+use super::fault::Fault;
 use super::{BoxFuture, Connector, Exec, Transport};
 
 mod auth;
@@ -17,7 +18,6 @@ mod connect;
 mod connection;
 mod control;
 mod exec;
-mod fault;
 mod host_key;
 mod inbox;
 mod known_hosts;
@@ -27,13 +27,14 @@ mod target;
 mod testbed;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod watcher;
 mod wire;
 
-pub(crate) use target::{Auth, HostKeyCheck, HostKeyPolicy, Keepalive, SshTarget};
+pub(crate) use target::{Auth, HostKeyCheck, HostKeyPolicy, SshTarget};
 
 use connection::{Connection, Permit};
-use fault::{Fault, Trouble};
+use trouble::Trouble;
 
 /// Makes shells and processes on one SSH server.
 #[derive(Debug)]

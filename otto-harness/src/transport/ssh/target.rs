@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::transport::tcp::Keepalive;
+
 /// A password or a passphrase. It does not show in `Debug`, and its memory is wiped.
 #[derive(Clone)]
 pub(crate) struct Hidden(Zeroizing<String>);
@@ -87,20 +89,6 @@ impl Default for Limits {
             channel: seconds(10),
             shell: seconds(15),
         }
-    }
-}
-
-/// Asking a silent host whether it is still there.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Keepalive {
-    pub(crate) interval: Duration,
-    /// After so many unanswered ones the connection is lost.
-    pub(crate) misses: usize,
-}
-
-impl Default for Keepalive {
-    fn default() -> Self {
-        Self { interval: Duration::from_secs(15), misses: 3 }
     }
 }
 
