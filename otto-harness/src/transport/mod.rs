@@ -11,7 +11,9 @@ use std::task::{Context, Poll};
 
 use crate::error::Result;
 
+pub(crate) mod hidden;
 pub(crate) mod local;
+pub(crate) mod login;
 pub(crate) mod ssh;
 
 /// A boxed future that may move between threads.
