@@ -2,13 +2,18 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+
+use regex::bytes::Regex;
 
 use crate::error::{Error, ErrorKind, Phase, Result};
-use crate::lab::{HostKeyCheck, HostSpec, Term};
+use crate::lab::{HostKeyCheck, HostSpec, Term, pattern_fault};
 use crate::os_user::os_user;
 use crate::transport::local::LocalConnector;
+use crate::transport::login::LoginScript;
 use crate::transport::ssh::{Auth, HostKeyCheck as SshCheck, HostKeyPolicy, SshConnector, SshTarget};
 use crate::transport::tcp::Keepalive;
+use crate::transport::telnet::{TelnetConnector, TelnetTarget};
 use crate::transport::{BoxFuture, Connector, Exec, Transport};
 
 /// What connects to this host. What cannot be reached is reported on first use, so that a lab with one such host serves
@@ -16,9 +21,13 @@ use crate::transport::{BoxFuture, Connector, Exec, Transport};
 pub(super) fn connector(spec: &HostSpec) -> Arc<dyn Connector> {
     match spec.term {
         Term::Local => Arc::new(LocalConnector::new()),
-        Term::Ssh if spec.hop.is_some() => unsupported(spec, "a hop"),
+        Term::Ssh | Term::Telnet if spec.hop.is_some() => unsupported(spec, "a hop"),
         Term::Ssh => match ssh_target(spec) {
             Ok(target) => Arc::new(SshConnector::new(target)),
+            Err(error) => Arc::new(Unreachable(error.on_host(&*spec.id))),
+        },
+        Term::Telnet => match telnet_target(spec) {
+            Ok(target) => Arc::new(TelnetConnector::new(target)),
             Err(error) => Arc::new(Unreachable(error.on_host(&*spec.id))),
         },
         other => unsupported(spec, other.as_str()),
@@ -50,12 +59,62 @@ fn ssh_target(spec: &HostSpec) -> Result<SshTarget> {
         let limits = &mut target.limits;
         (limits.resolve, limits.tcp, limits.banner, limits.kex) = (limit, limit, limit, limit);
     }
-    let usual = Keepalive::default();
-    target.keepalive = Keepalive {
-        interval: options.keepalive_interval.unwrap_or(usual.interval),
-        misses: options.keepalive_count_max.map_or(usual.misses, |count| count as usize),
-    };
+    target.keepalive = keepalive(options.keepalive_interval, options.keepalive_count_max);
     Ok(target)
+}
+
+fn telnet_target(spec: &HostSpec) -> Result<TelnetTarget> {
+    let Some(address) = &spec.ip else {
+        return Err(Error::new(ErrorKind::Connect(Phase::Resolve), "the lab gives it no `ip`"));
+    };
+    let options = &spec.telnet_options;
+    let script = login_script(spec)?;
+    let port = spec.port.or(spec.term.default_port()).unwrap_or(23);
+    let mut target = TelnetTarget::new(&*spec.id, address, port, script);
+    if let Some(limit) = options.connect_timeout {
+        (target.limits.resolve, target.limits.tcp) = (limit, limit);
+    }
+    target.keepalive = keepalive(options.keepalive_interval, options.keepalive_count_max);
+    target.columns = options.cols.unwrap_or(target.columns);
+    target.rows = options.rows.unwrap_or(target.rows);
+    Ok(target)
+}
+
+/// Who logs in over telnet, and what the host says on the way.
+fn login_script(spec: &HostSpec) -> Result<LoginScript> {
+    let options = &spec.telnet_options;
+    let user = options.user.as_deref().or_else(|| spec.login()).filter(|user| !user.is_empty());
+    let cred = spec.creds.iter().filter(|cred| user.is_none_or(|user| cred.login == user));
+    let password = cred.filter_map(|cred| cred.password.as_ref()).next().map(|secret| secret.expose().into());
+    let mut script = match options.login {
+        Some(false) => LoginScript::new(None, None),
+        _ => LoginScript::new(user.map(str::to_owned), password),
+    };
+    for (name, pattern, place) in [
+        ("login_prompt", &options.login_prompt, &mut script.login_prompt),
+        ("password_prompt", &options.password_prompt, &mut script.password_prompt),
+        ("shell_prompt", &options.shell_prompt, &mut script.shell_prompt),
+        ("login_failure", &options.login_failure, &mut script.failure),
+    ] {
+        let Some(pattern) = pattern else { continue };
+        *place = Regex::new(pattern).map_err(|_| {
+            let fault = pattern_fault(pattern).unwrap_or_default();
+            Error::new(ErrorKind::Invalid, format!("`{name}` {fault}"))
+        })?;
+    }
+    if let Some(limit) = options.login_timeout {
+        let limits = &mut script.limits;
+        (limits.banner, limits.login, limits.shell) = (limit, limit, limits.shell.min(limit));
+    }
+    Ok(script)
+}
+
+fn keepalive(interval: Option<Duration>, misses: Option<u32>) -> Keepalive {
+    let usual = Keepalive::default();
+    Keepalive {
+        interval: interval.unwrap_or(usual.interval),
+        misses: misses.map_or(usual.misses, |count| count as usize),
+    }
 }
 
 /// What the lab names for this login, in its order; then what any user has: the agent and the usual key files.
@@ -126,6 +185,7 @@ impl Connector for Unreachable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::Cred;
 
     #[test]
     fn what_the_lab_names_is_all_that_is_tried() {
@@ -145,10 +205,27 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_supported_yet_says_so_on_first_use() {
-        for spec in [HostSpec::telnet("t1", "10.0.0.1"), HostSpec::ssh("far", "10.0.0.2").hop("near")] {
+        for spec in [HostSpec::telnet("t1", "10.0.0.1").hop("near"), HostSpec::ssh("far", "10.0.0.2").hop("near")] {
             let error = connector(&spec).open_shell().await.unwrap_err();
             assert!(error.to_string().contains("is not supported yet by this build"), "{error}");
             assert_eq!(error.host(), Some(&*spec.id));
         }
+    }
+
+    #[test]
+    fn a_login_over_telnet_is_the_hosts_unless_its_options_say_more() {
+        let mut spec = HostSpec::telnet("t1", "10.0.0.1").user("admin").password("pw").cred(Cred::new("root").password("toor"));
+        let target = telnet_target(&spec).unwrap();
+        assert_eq!((&*target.address, target.port, target.columns), ("10.0.0.1", 23, 255));
+        let login = |script: &LoginScript| (script.user.clone(), script.password.as_ref().map(|pw| pw.expose().to_owned()));
+        assert_eq!(login(&target.script), (Some("admin".into()), Some("pw".into())));
+        assert!(!format!("{target:?}").contains("pw\""), "{target:?}");
+        spec.telnet_options.user = Some("root".into());
+        assert_eq!(login(&telnet_target(&spec).unwrap().script), (Some("root".into()), Some("toor".into())));
+        spec.telnet_options.login = Some(false);
+        assert_eq!(login(&telnet_target(&spec).unwrap().script), (None, None));
+        spec.telnet_options.login_prompt = Some("(".into());
+        let error = telnet_target(&spec).unwrap_err();
+        assert!(error.to_string().contains("`login_prompt` is no regular expression: unclosed group"), "{error}");
     }
 }

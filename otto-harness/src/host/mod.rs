@@ -1,14 +1,17 @@
 //! One host: its sessions, its oneshots, and how they end. See `docs/design/host.md`.
 
 mod connect;
+mod draft;
 mod quote;
 mod ssh;
+mod telnet;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use quote::sh_quote;
 pub use ssh::SshHost;
+pub use telnet::TelnetHost;
 
 use crate::command::{IntoCommands, IntoLimit, LogMode, ShellCommand};
 use crate::error::{Error, ErrorKind, Result};
@@ -51,6 +54,11 @@ impl Host {
     /// A host over SSH, by address or name.
     pub fn ssh(address: impl Into<String>) -> SshHost {
         SshHost::new(address.into())
+    }
+
+    /// A host over telnet, by address or name.
+    pub fn telnet(address: impl Into<String>) -> TelnetHost {
+        TelnetHost::new(address.into())
     }
 
     /// A host over a connector of your own.

@@ -15,6 +15,7 @@ mod schema;
 mod secret;
 mod selection;
 mod spec;
+mod telnet;
 #[cfg(test)]
 mod tests;
 mod toml;
@@ -26,3 +27,5 @@ pub use model::{Lab, LabBuilder};
 pub use secret::Secret;
 pub use selection::LabSelection;
 pub use spec::{Cred, HostKeyCheck, HostSpec, SshOptions, Term};
+pub use telnet::TelnetOptions;
+pub(crate) use telnet::pattern_fault;

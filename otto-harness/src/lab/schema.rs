@@ -10,6 +10,7 @@ use super::fields::{At, Fields};
 use super::identity::{address_fault, host_id, login_fault, name_fault, slug};
 use super::secret::Secret;
 use super::spec::{Cred, HostKeyCheck, HostSpec, SshOptions, Term};
+use super::telnet;
 use super::tree::{Node, Value};
 
 /// otto-sh's fields of a host that otto does not use (yet): accepted, and kept as data.
@@ -49,7 +50,6 @@ const KEPT: &[&str] = &[
     "site",
     "snmp",
     "sw_version",
-    "telnet_options",
     "tftp_options",
     "toolchain",
     "transfer",
@@ -244,7 +244,7 @@ fn host(reader: &Reader<'_>, node: Node, defaults: &Defaults) -> Option<HostEntr
     let has_ip = fields.has("ip");
     let ip = fields.text("ip").and_then(|ip| checked(reader, "address", ip, address_fault));
     let port = port(&mut fields);
-    let (telnet_options, telnet_port) = telnet_options(reader, &mut fields);
+    let (telnet_options, telnet_port) = telnet::read(reader, &mut fields);
     let (ssh_options, ssh_port, ssh_known_hosts) = ssh_options(reader, &mut fields, &mut references);
     let term = fields.text("term");
     let name = fields.text("name").map(|name| name.value);
@@ -258,8 +258,7 @@ fn host(reader: &Reader<'_>, node: Node, defaults: &Defaults) -> Option<HostEntr
     let tags = labels(reader, "tag", fields.texts("tags"));
     let has_labs = fields.has("labs");
     let labs = fields.texts("labs");
-    let mut extra = fields.data(KEPT);
-    extra.extend(telnet_options.map(|options| ("telnet_options".to_owned(), options)));
+    let extra = fields.data(KEPT);
     fields.end();
 
     let term = match term {
@@ -313,6 +312,7 @@ fn host(reader: &Reader<'_>, node: Node, defaults: &Defaults) -> Option<HostEntr
         tags,
         labs,
         ssh_options,
+        telnet_options,
         extra,
         place: Some(reader.source.place(at)),
     };
@@ -393,12 +393,6 @@ fn usual_term(extra: &IndexMap<String, serde_json::Value>) -> Term {
 
 fn port(fields: &mut Fields<'_>) -> Option<u16> {
     fields.integer("port", 1, 65_535).and_then(|port| u16::try_from(port).ok())
-}
-
-fn telnet_options(reader: &Reader<'_>, fields: &mut Fields<'_>) -> (Option<serde_json::Value>, Option<u16>) {
-    let Some(node) = fields.take("telnet_options") else { return (None, None) };
-    let data = node.clone().into_data();
-    (Some(data), Fields::of(reader, "`telnet_options`", node).and_then(|mut options| port(&mut options)))
 }
 
 /// The options, and the port and the file of host keys among them.

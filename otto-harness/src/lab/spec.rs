@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use super::diagnose::Place;
 use super::identity::{address_fault, login_fault, name_fault};
 use super::secret::Secret;
+use super::telnet::TelnetOptions;
 
 /// How a host is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -176,6 +177,8 @@ pub struct HostSpec {
     pub labs: Vec<String>,
     /// More about its SSH connection.
     pub ssh_options: SshOptions,
+    /// More about its telnet connection, and about its login.
+    pub telnet_options: TelnetOptions,
     /// What the lab file says beyond this, by otto-sh's names for it: kept, not used.
     pub extra: IndexMap<String, serde_json::Value>,
     /// Where it is described.

@@ -12,8 +12,10 @@ use std::task::{Context, Poll};
 use crate::error::Result;
 
 mod fault;
+pub(crate) mod hidden;
 mod killing;
 pub(crate) mod local;
+pub(crate) mod login;
 pub(crate) mod ssh;
 pub(crate) mod tcp;
 pub(crate) mod telnet;

@@ -1,34 +1,10 @@
 //! Where to connect, as whom, and whom to trust: [`SshTarget`].
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
+pub(crate) use crate::transport::hidden::Hidden;
 use crate::transport::tcp::Keepalive;
-
-/// A password or a passphrase. It does not show in `Debug`, and its memory is wiped.
-#[derive(Clone)]
-pub(crate) struct Hidden(Zeroizing<String>);
-
-impl Hidden {
-    pub(crate) fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl<T: Into<String>> From<T> for Hidden {
-    fn from(text: T) -> Self {
-        Self(Zeroizing::new(text.into()))
-    }
-}
-
-impl fmt::Debug for Hidden {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("…")
-    }
-}
 
 /// One way to prove who we are.
 #[derive(Debug, Clone)]

@@ -1,5 +1,6 @@
 //! A shell behind a login: one line for everything.
 
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -82,11 +83,10 @@ impl Transport for TelnetShell {
             match how {
                 // The key, and not telnet's own "interrupt process": BusyBox does not know that one.
                 Interrupt::Gentle => {
-                    let typed = std::future::poll_fn(|cx| self.connection.poll_write(cx, b"\x03"));
                     let sent = async {
-                        let typed = typed.await.is_ok();
+                        let typed = poll_fn(|cx| self.connection.poll_write(cx, b"\x03")).await;
                         self.connection.flush().await;
-                        typed
+                        typed.is_ok()
                     };
                     // A server does not read on when its terminal is full.
                     timeout(Duration::from_millis(100), sent).await.unwrap_or(false) && self.connection.lost().is_none()
