@@ -44,6 +44,8 @@ struct Shared {
     lines: Mutex<Vec<Weak<Line>>>,
     /// How many tasks are under way in the background.
     background: watch::Sender<usize>,
+    /// Counts closes: a login that is under way when it changes is given up.
+    closes: watch::Sender<u64>,
 }
 
 impl Shared {
@@ -88,6 +90,7 @@ impl TelnetConnector {
             logins: Semaphore::new(LOGINS),
             lines: Mutex::default(),
             background: watch::Sender::new(0),
+            closes: watch::Sender::new(0),
         }))
     }
 }
@@ -95,8 +98,18 @@ impl TelnetConnector {
 impl Connector for TelnetConnector {
     fn open_shell(&self) -> BoxFuture<'_, Result<Box<dyn Transport>>> {
         Box::pin(async move {
-            let _turn = self.0.logins.acquire().await;
-            Ok(Box::new(TelnetShell::open(&self.0).await?) as Box<dyn Transport>)
+            let mut closes = self.0.closes.subscribe();
+            let opened = async {
+                let _turn = self.0.logins.acquire().await;
+                TelnetShell::open(&self.0).await
+            };
+            tokio::select! {
+                biased;
+                shell = opened => Ok(Box::new(shell?) as Box<dyn Transport>),
+                _ = closes.changed() => {
+                    Err(Error::new(ErrorKind::Closed, "the host was closed during the login").on_host(&*self.0.target.host))
+                }
+            }
         })
     }
 
@@ -114,6 +127,7 @@ impl Connector for TelnetConnector {
 
     fn close(&self) -> BoxFuture<'_, bool> {
         Box::pin(async move {
+            self.0.closes.send_modify(|count| *count += 1);
             let everything = async {
                 // What is being killed needs connections of its own.
                 let mut background = self.0.background.subscribe();

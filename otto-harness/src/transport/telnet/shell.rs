@@ -39,11 +39,15 @@ impl TelnetShell {
     pub(super) async fn open(shared: &Arc<Shared>) -> Result<Self> {
         let host = &*shared.target.host;
         let connection = Connection::dial(&shared.target).await.map_err(|fault| fault.on(host))?;
-        shared.opened(connection.line());
-        let mut shell = Self { connection, shared: Arc::clone(shared), group: None, suspect: false, killing: None };
+        let mut shell = Self::before_login(connection, shared);
         let arrived = login(&mut shell, &shared.target.script).await.map_err(|error| error.on_host(host))?;
         shell.group = arrived.group;
         Ok(shell)
+    }
+
+    pub(super) fn before_login(connection: Connection, shared: &Arc<Shared>) -> Self {
+        shared.opened(connection.line());
+        Self { connection, shared: Arc::clone(shared), group: None, suspect: false, killing: None }
     }
 
     fn kill(&mut self) -> Option<&mut Killing> {
