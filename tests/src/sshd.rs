@@ -96,6 +96,7 @@ impl Sshd {
         let host_key = keygen(&folder.path().join("host_key"));
         let user_key = keygen(&folder.path().join("user_key"));
         fs::write(folder.path().join("authorized_keys"), &user_key).expect("authorized_keys is written");
+        fs::create_dir(folder.path().join("home")).expect("a home is made");
         if rustix::process::geteuid().is_root() {
             // Debian makes it at boot, which a container never had; without it sshd of root does not start.
             fs::create_dir_all("/run/sshd").expect("root can make /run/sshd");
@@ -295,9 +296,12 @@ fn config(folder: &Path, port: u16, lines: &[String]) -> String {
         "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
          UsePAM no\nStrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
          PermitRootLogin yes\nPrintMotd no\nMaxStartups 200\nLogLevel VERBOSE\nAcceptEnv LANG LC_* OTTO_*\n\
-         Subsystem sftp internal-sftp\n",
+         Subsystem sftp internal-sftp\nSetEnv HOME={}\n",
         path("host_key"),
         path("authorized_keys"),
+        // The rc files of whoever runs the tests may be slow, and what they start is not ours to kill. Where the lines
+        // above set variables, they stand alone: the first such line counts.
+        path("home"),
     );
     text
 }

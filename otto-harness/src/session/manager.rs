@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 
 use super::gate::Gate;
 use super::named::HostSession;
+use super::pool::Pool;
 use super::run::{ExpectRun, OneshotRun, Run};
 use super::{Observer, Pattern, ShellSession};
 use crate::command::{IntoCommands, IntoLimit, Limit, LogMode, ShellCommand};
@@ -41,6 +42,8 @@ pub(super) struct Sessions {
     named: Mutex<HashMap<String, Arc<Slot>>>,
     /// For what is in no session: oneshots.
     pub(super) gate: Gate,
+    /// Where oneshots run if the host starts no processes by themselves.
+    pub(super) pool: Pool,
     closing: Arc<tokio::sync::Mutex<()>>,
     used: AtomicBool,
     runtime: OnceLock<Handle>,
@@ -91,6 +94,7 @@ impl SessionManager {
             default: Arc::new(default),
             named: Mutex::default(),
             gate: Gate::new(closing.clone()),
+            pool: Pool::default(),
             closing,
             used: AtomicBool::new(false),
             runtime: OnceLock::new(),
@@ -333,8 +337,9 @@ impl Sessions {
 
     async fn close(&self, slots: Vec<Arc<Slot>>, limit: Duration) -> Result<()> {
         let everything = async {
-            let sessions = std::iter::once(&self.default).chain(&slots).map(|slot| slot.session.close());
-            each(sessions).await;
+            let pooled = self.pool.take();
+            let named = std::iter::once(&self.default).chain(&slots).map(|slot| &slot.session);
+            each(named.chain(&pooled).map(ShellSession::close)).await;
             self.connector.close().await
         };
         match tokio::time::timeout(limit, everything).await {
@@ -359,6 +364,7 @@ impl Drop for Sessions {
         }
         let mut sessions: Vec<_> = self.named().drain().map(|(_, slot)| slot.session.clone()).collect();
         sessions.push(self.default.session.clone());
+        sessions.extend(self.pool.take());
         let connector = self.connector.clone();
         runtime.spawn(async move {
             let everything = async {

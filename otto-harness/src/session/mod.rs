@@ -20,6 +20,7 @@ mod manager;
 mod named;
 mod oneshot;
 mod outlet;
+mod pool;
 mod run;
 mod shell;
 mod terminal;

@@ -100,7 +100,7 @@ pub(crate) async fn oneshot(connector: &Arc<dyn Connector>, host: &str, request:
 }
 
 /// What oneshots are filed under in transcripts.
-const SESSION: &str = "oneshot";
+pub(super) const SESSION: &str = "oneshot";
 
 struct Kept {
     output: Capture,

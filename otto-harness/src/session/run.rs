@@ -263,7 +263,14 @@ impl<'a> OneshotRun<'a> {
             on_output: borrowed(&mut self.on_output),
             observer: self.manager.observer().map(Whole::of),
         };
-        let work = oneshot(self.manager.connector(), self.manager.host(), request);
+        let (connector, host) = (self.manager.connector(), self.manager.host());
+        let work = async {
+            if connector.has_exec() {
+                oneshot(connector, host, request).await
+            } else {
+                self.manager.0.pool.oneshot(connector, host, request).await
+            }
+        };
         let mut status = self.manager.0.gate.pass(work).await.map_err(|error| error.on_host(self.manager.host()))?;
         status.host.get_or_insert_with(|| self.manager.host().to_owned());
         Ok(status)

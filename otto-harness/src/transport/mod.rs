@@ -140,7 +140,8 @@ pub trait Connector: Send + Sync + fmt::Debug {
     /// Starts a shell. Dropping the future undoes what it has begun.
     fn open_shell(&self) -> BoxFuture<'_, Result<Box<dyn Transport>>>;
 
-    /// Whether [`exec`](Self::exec) is there at all. Where it is not, a process of its own has to be had from a shell.
+    /// Whether [`exec`](Self::exec) can start a process of its own. If not, oneshots run in subshells of shells that are
+    /// kept for them.
     fn has_exec(&self) -> bool {
         true
     }

@@ -53,9 +53,11 @@ impl Sshd {
             let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
             let text = format!(
                 "{config}\nListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nUsePAM no\nStrictModes no\n\
-                 PidFile none\nPermitRootLogin yes\nLogLevel DEBUG1\n",
+                 PidFile none\nPermitRootLogin yes\nLogLevel DEBUG1\nSetEnv HOME={}\n",
                 at("host").display(),
                 at("authorized_keys").display(),
+                // Not the home of whoever runs the tests: its rc files may be slow, and are not ours.
+                folder.path().display(),
             );
             fs::write(at("sshd_config"), text).unwrap();
             if rustix::process::geteuid().is_root() {
