@@ -3,10 +3,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use regex::bytes::Regex;
+
 use crate::error::{Error, ErrorKind, Phase, Result};
-use crate::lab::{HostKeyCheck, HostSpec, Term};
+use crate::lab::{Flow, HostKeyCheck, HostSpec, LoginOptions, Parity, Term};
 use crate::os_user::os_user;
 use crate::transport::local::LocalConnector;
+use crate::transport::login::LoginScript;
+use crate::transport::serial::{self, SerialConnector, SerialTarget};
 use crate::transport::ssh::{Auth, HostKeyCheck as SshCheck, HostKeyPolicy, Keepalive, SshConnector, SshTarget};
 use crate::transport::{BoxFuture, Connector, Exec, Transport};
 
@@ -18,6 +22,11 @@ pub(super) fn connector(spec: &HostSpec) -> Arc<dyn Connector> {
         Term::Ssh if spec.hop.is_some() => unsupported(spec, "a hop"),
         Term::Ssh => match ssh_target(spec) {
             Ok(target) => Arc::new(SshConnector::new(target)),
+            Err(error) => Arc::new(Unreachable(error.on_host(&*spec.id))),
+        },
+        Term::Serial if spec.hop.is_some() => unsupported(spec, "a serial line behind a hop"),
+        Term::Serial => match serial_target(spec) {
+            Ok(target) => Arc::new(SerialConnector::new(target)),
             Err(error) => Arc::new(Unreachable(error.on_host(&*spec.id))),
         },
         other => unsupported(spec, other.as_str()),
@@ -55,6 +64,55 @@ fn ssh_target(spec: &HostSpec) -> Result<SshTarget> {
         misses: options.keepalive_count_max.map_or(usual.misses, |count| count as usize),
     };
     Ok(target)
+}
+
+fn serial_target(spec: &HostSpec) -> Result<SerialTarget> {
+    let options = &spec.serial_options;
+    let wrong = |message: String| Error::new(ErrorKind::Connect(Phase::Device), message);
+    let device = options.device.as_ref().ok_or_else(|| wrong("no device is named".to_owned()))?;
+    if let Some(fault) = options.faults().into_iter().next() {
+        return Err(wrong(fault));
+    }
+    let mut target = SerialTarget::new(&*spec.id, device, login_script(spec, &options.login)?);
+    target.baud = options.baud.unwrap_or(target.baud);
+    target.data_bits = options.data_bits.unwrap_or(target.data_bits);
+    target.stop_bits = options.stop_bits.unwrap_or(target.stop_bits);
+    target.parity = match options.parity {
+        Parity::None => serial::Parity::None,
+        Parity::Even => serial::Parity::Even,
+        Parity::Odd => serial::Parity::Odd,
+    };
+    target.flow = match options.flow {
+        Flow::None => serial::Flow::None,
+        Flow::RtsCts => serial::Flow::RtsCts,
+        Flow::XonXoff => serial::Flow::XonXoff,
+    };
+    target.pace = options.write_pause.map(|pause| serial::Pace { chunk: options.write_chunk, pause });
+    Ok(target)
+}
+
+/// How to log in by prompts: with the user of the lab and its first password.
+fn login_script(spec: &HostSpec, options: &LoginOptions) -> Result<LoginScript> {
+    let password = spec.login_creds().find_map(|cred| cred.password.as_ref()).map(|secret| secret.expose().into());
+    let mut script = LoginScript::new(spec.login().filter(|user| !user.is_empty()).map(str::to_owned), password);
+    let patterns = [
+        (&mut script.login_prompt, &options.login_prompt),
+        (&mut script.password_prompt, &options.password_prompt),
+        (&mut script.shell_prompt, &options.shell_prompt),
+        (&mut script.failure, &options.login_failed),
+    ];
+    for (pattern, text) in patterns {
+        if let Some(text) = text {
+            *pattern = Regex::new(text).map_err(|error| {
+                Error::new(ErrorKind::Connect(Phase::Login), "a prompt of the login is no regular expression")
+                    .caused_by(error)
+            })?;
+        }
+    }
+    if let Some(limit) = options.login_timeout {
+        script.limits.login = limit;
+    }
+    Ok(script)
 }
 
 /// What the lab names for this login, in its order; then what any user has: the agent and the usual key files.

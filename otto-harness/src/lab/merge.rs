@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use indexmap::map::Entry;
 
 use super::diagnose::{Problem, did_you_mean};
+use super::serial::SerialOptions;
 use super::spec::{HostSpec, SshOptions, Term};
 
 /// The hosts of a lab by id, in order.
@@ -47,6 +48,9 @@ fn unite(first: &mut HostSpec, second: HostSpec, problems: &mut Vec<Problem>) {
     }
     if first.ssh_options == SshOptions::default() {
         first.ssh_options = second.ssh_options;
+    }
+    if first.serial_options == SerialOptions::default() {
+        first.serial_options = second.serial_options;
     }
     if first.creds.is_empty() {
         first.creds = second.creds;
@@ -93,6 +97,8 @@ fn contradictions(first: &HostSpec, second: &HostSpec) -> Vec<String> {
     both(&mut found, "host_key_check", Some(first.host_key_check.as_str()), Some(second.host_key_check.as_str()));
     let path = |host: &HostSpec| host.known_hosts.as_ref().map(|path| path.display().to_string());
     both(&mut found, "known_hosts", path(first), path(second));
+    let device = |host: &HostSpec| host.serial_options.device.as_ref().map(|path| path.display().to_string());
+    both(&mut found, "device", device(first), device(second));
     found
 }
 

@@ -9,11 +9,13 @@ pub(crate) mod diagnose;
 pub(crate) mod fields;
 mod identity;
 pub(crate) mod json;
+mod login;
 mod merge;
 mod model;
 mod schema;
 mod secret;
 mod selection;
+mod serial;
 mod spec;
 #[cfg(test)]
 mod tests;
@@ -22,7 +24,9 @@ pub(crate) mod tree;
 
 pub use catalog::{BuiltinLab, LabCatalog};
 pub use config::{ProjectConfig, ReservationConfig};
+pub use login::LoginOptions;
 pub use model::{Lab, LabBuilder};
 pub use secret::Secret;
 pub use selection::LabSelection;
+pub use serial::{Flow, Parity, SerialOptions};
 pub use spec::{Cred, HostKeyCheck, HostSpec, SshOptions, Term};

@@ -14,6 +14,7 @@ use crate::error::Result;
 pub(crate) mod hidden;
 pub(crate) mod local;
 pub(crate) mod login;
+pub(crate) mod serial;
 pub(crate) mod ssh;
 
 /// A boxed future that may move between threads.
@@ -135,6 +136,11 @@ pub struct Exec {
 pub trait Connector: Send + Sync + fmt::Debug {
     /// Starts a shell. Dropping the future undoes what it has begun.
     fn open_shell(&self) -> BoxFuture<'_, Result<Box<dyn Transport>>>;
+
+    /// Whether [`exec`](Self::exec) is there at all. Where it is not, a process of its own has to be had from a shell.
+    fn has_exec(&self) -> bool {
+        true
+    }
 
     /// Starts a process of its own. Its transport reads [`Outlet::Out`] and [`Outlet::Err`] and takes no input.
     fn exec(&self, exec: Exec) -> BoxFuture<'_, Result<Box<dyn Transport>>>;
