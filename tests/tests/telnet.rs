@@ -199,7 +199,7 @@ async fn prompts_of_ones_own() -> Result<()> {
     let login = "printf 'Board 7 operator> '; read -r user; stty -echo; printf 'PIN? '; read -r pin; stty echo; echo; \
                  [ \"$user $pin\" = 'op 1234' ] || { echo 'no such operator'; exec sleep 600; }; exec sh -i";
     let server = Telnetd::builder(Kind::Inetutils).login(login).start();
-    let options = "login_prompt = 'operator>'\npassword_prompt = 'PIN\\?'\nlogin_failure = 'no such operator'\n";
+    let options = "login_prompt = 'operator>'\npassword_prompt = 'PIN\\?'\nlogin_failed = 'no such operator'\n";
     for (pin, right) in [("1234", true), ("4321", false)] {
         let lab = format!(
             "lab = 'l'\n[[hosts]]\nid = 'board'\nip = '127.0.0.1'\nport = {}\nterm = 'telnet'\n\

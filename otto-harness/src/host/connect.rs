@@ -7,10 +7,11 @@ use std::time::Duration;
 use regex::bytes::Regex;
 
 use crate::error::{Error, ErrorKind, Phase, Result};
-use crate::lab::{HostKeyCheck, HostSpec, Term, pattern_fault};
+use crate::lab::{Flow, HostKeyCheck, HostSpec, LoginOptions, Parity, Term};
 use crate::os_user::os_user;
 use crate::transport::local::LocalConnector;
 use crate::transport::login::LoginScript;
+use crate::transport::serial::{self, SerialConnector, SerialTarget};
 use crate::transport::ssh::{Auth, HostKeyCheck as SshCheck, HostKeyPolicy, SshConnector, SshTarget};
 use crate::transport::tcp::Keepalive;
 use crate::transport::telnet::{TelnetConnector, TelnetTarget};
@@ -30,7 +31,11 @@ pub(super) fn connector(spec: &HostSpec) -> Arc<dyn Connector> {
             Ok(target) => Arc::new(TelnetConnector::new(target)),
             Err(error) => Arc::new(Unreachable(error.on_host(&*spec.id))),
         },
-        other => unsupported(spec, other.as_str()),
+        Term::Serial if spec.hop.is_some() => unsupported(spec, "a serial line behind a hop"),
+        Term::Serial => match serial_target(spec) {
+            Ok(target) => Arc::new(SerialConnector::new(target)),
+            Err(error) => Arc::new(Unreachable(error.on_host(&*spec.id))),
+        },
     }
 }
 
@@ -68,7 +73,15 @@ fn telnet_target(spec: &HostSpec) -> Result<TelnetTarget> {
         return Err(Error::new(ErrorKind::Connect(Phase::Resolve), "the lab gives it no `ip`"));
     };
     let options = &spec.telnet_options;
-    let script = login_script(spec)?;
+    let mut script = login_script(spec, options.user.as_deref().or(spec.login()), &options.login)?;
+    if options.no_login {
+        (script.user, script.password) = (None, None);
+    }
+    if let Some(limit) = options.login.login_timeout {
+        // A server that is there says something at once.
+        script.limits.banner = script.limits.banner.min(limit);
+        script.limits.shell = script.limits.shell.min(limit);
+    }
     let port = spec.port.or(spec.term.default_port()).unwrap_or(23);
     let mut target = TelnetTarget::new(&*spec.id, address, port, script);
     if let Some(limit) = options.connect_timeout {
@@ -80,31 +93,52 @@ fn telnet_target(spec: &HostSpec) -> Result<TelnetTarget> {
     Ok(target)
 }
 
-/// Who logs in over telnet, and what the host says on the way.
-fn login_script(spec: &HostSpec) -> Result<LoginScript> {
-    let options = &spec.telnet_options;
-    let user = options.user.as_deref().or_else(|| spec.login()).filter(|user| !user.is_empty());
-    let cred = spec.creds.iter().filter(|cred| user.is_none_or(|user| cred.login == user));
-    let password = cred.filter_map(|cred| cred.password.as_ref()).next().map(|secret| secret.expose().into());
-    let mut script = match options.login {
-        Some(false) => LoginScript::new(None, None),
-        _ => LoginScript::new(user.map(str::to_owned), password),
+fn serial_target(spec: &HostSpec) -> Result<SerialTarget> {
+    let options = &spec.serial_options;
+    let wrong = |message: String| Error::new(ErrorKind::Connect(Phase::Device), message);
+    let device = options.device.as_ref().ok_or_else(|| wrong("no device is named".to_owned()))?;
+    if let Some(fault) = options.faults().into_iter().next() {
+        return Err(wrong(fault));
+    }
+    let mut target = SerialTarget::new(&*spec.id, device, login_script(spec, spec.login(), &options.login)?);
+    target.baud = options.baud.unwrap_or(target.baud);
+    target.data_bits = options.data_bits.unwrap_or(target.data_bits);
+    target.stop_bits = options.stop_bits.unwrap_or(target.stop_bits);
+    target.parity = match options.parity {
+        Parity::None => serial::Parity::None,
+        Parity::Even => serial::Parity::Even,
+        Parity::Odd => serial::Parity::Odd,
     };
-    for (name, pattern, place) in [
-        ("login_prompt", &options.login_prompt, &mut script.login_prompt),
-        ("password_prompt", &options.password_prompt, &mut script.password_prompt),
-        ("shell_prompt", &options.shell_prompt, &mut script.shell_prompt),
-        ("login_failure", &options.login_failure, &mut script.failure),
-    ] {
-        let Some(pattern) = pattern else { continue };
-        *place = Regex::new(pattern).map_err(|_| {
-            let fault = pattern_fault(pattern).unwrap_or_default();
-            Error::new(ErrorKind::Invalid, format!("`{name}` {fault}"))
-        })?;
+    target.flow = match options.flow {
+        Flow::None => serial::Flow::None,
+        Flow::RtsCts => serial::Flow::RtsCts,
+        Flow::XonXoff => serial::Flow::XonXoff,
+    };
+    target.pace = options.write_pause.map(|pause| serial::Pace { chunk: options.write_chunk, pause });
+    Ok(target)
+}
+
+/// How to log in by prompts: as this user, with the first password that the lab has for it.
+fn login_script(spec: &HostSpec, user: Option<&str>, options: &LoginOptions) -> Result<LoginScript> {
+    let mut creds = spec.creds.iter().filter(|cred| Some(&*cred.login) == user);
+    let password = creds.find_map(|cred| cred.password.as_ref()).map(|secret| secret.expose().into());
+    let mut script = LoginScript::new(user.filter(|user| !user.is_empty()).map(str::to_owned), password);
+    let patterns = [
+        (&mut script.login_prompt, &options.login_prompt),
+        (&mut script.password_prompt, &options.password_prompt),
+        (&mut script.shell_prompt, &options.shell_prompt),
+        (&mut script.failure, &options.login_failed),
+    ];
+    for (pattern, text) in patterns {
+        if let Some(text) = text {
+            *pattern = Regex::new(text).map_err(|error| {
+                Error::new(ErrorKind::Connect(Phase::Login), "a prompt of the login is no regular expression")
+                    .caused_by(error)
+            })?;
+        }
     }
     if let Some(limit) = options.login_timeout {
-        let limits = &mut script.limits;
-        (limits.banner, limits.login, limits.shell) = (limit, limit, limits.shell.min(limit));
+        script.limits.login = limit;
     }
     Ok(script)
 }
@@ -222,10 +256,10 @@ mod tests {
         assert!(!format!("{target:?}").contains("pw\""), "{target:?}");
         spec.telnet_options.user = Some("root".into());
         assert_eq!(login(&telnet_target(&spec).unwrap().script), (Some("root".into()), Some("toor".into())));
-        spec.telnet_options.login = Some(false);
+        spec.telnet_options.no_login = true;
         assert_eq!(login(&telnet_target(&spec).unwrap().script), (None, None));
-        spec.telnet_options.login_prompt = Some("(".into());
+        spec.telnet_options.login.login_prompt = Some("(".into());
         let error = telnet_target(&spec).unwrap_err();
-        assert!(error.to_string().contains("`login_prompt` is no regular expression: unclosed group"), "{error}");
+        assert_eq!(error.phase(), Some(Phase::Login));
     }
 }

@@ -50,25 +50,25 @@ impl TelnetHost {
 
     /// The question for the user's name, as a regular expression, if it is not one that most hosts ask.
     pub fn login_prompt(mut self, pattern: impl Into<String>) -> Self {
-        self.0.spec.telnet_options.login_prompt = Some(pattern.into());
+        self.0.spec.telnet_options.login.login_prompt = Some(pattern.into());
         self
     }
 
     /// The question for the password, as a regular expression, if it is not one that most hosts ask.
     pub fn password_prompt(mut self, pattern: impl Into<String>) -> Self {
-        self.0.spec.telnet_options.password_prompt = Some(pattern.into());
+        self.0.spec.telnet_options.login.password_prompt = Some(pattern.into());
         self
     }
 
     /// The prompt of its shell, as a regular expression. A shell with a prompt of an unknown look is found too, but later.
     pub fn shell_prompt(mut self, pattern: impl Into<String>) -> Self {
-        self.0.spec.telnet_options.shell_prompt = Some(pattern.into());
+        self.0.spec.telnet_options.login.shell_prompt = Some(pattern.into());
         self
     }
 
     /// The limit for the login, from the connection to the shell.
     pub fn login_timeout(mut self, limit: Duration) -> Self {
-        self.0.spec.telnet_options.login_timeout = Some(limit);
+        self.0.spec.telnet_options.login.login_timeout = Some(limit);
         self
     }
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use regex::bytes::Regex;
 
 use super::diagnose::Reader;
-use super::fields::{At, Fields};
+use super::fields::Fields;
+use super::login::LoginOptions;
 
 /// otto-sh's fields that otto has no use for: accepted, and kept as data.
 const KEPT: &[&str] = &[
@@ -21,9 +21,6 @@ const KEPT: &[&str] = &[
 
 /// What a host says about its telnet connection beyond address and port: `telnet_options` in a lab file.
 ///
-/// The prompts are regular expressions. They have to match at the end of what the host wrote; what is not said is found by
-/// what most hosts say.
-///
 /// ```
 /// let lab = otto::Lab::from_toml(
 ///     "lab = 'bench'\n[[hosts]]\nid = 'board'\nip = '10.0.0.3'\nterm = 'telnet'\n\
@@ -31,7 +28,7 @@ const KEPT: &[&str] = &[
 ///      [hosts.telnet_options]\nlogin_prompt = 'Board [0-9]+ user:'\nconnect_timeout = 3",
 /// )?;
 /// let options = &lab.host("board").unwrap().telnet_options;
-/// assert_eq!(options.login_prompt.as_deref(), Some("Board [0-9]+ user:"));
+/// assert_eq!(options.login.login_prompt.as_deref(), Some("Board [0-9]+ user:"));
 /// assert_eq!(options.connect_timeout, Some(std::time::Duration::from_secs(3)));
 /// # Ok::<(), otto::Error>(())
 /// ```
@@ -40,20 +37,12 @@ const KEPT: &[&str] = &[
 pub struct TelnetOptions {
     /// The limit for finding and reaching the server.
     pub connect_timeout: Option<Duration>,
-    /// The limit for the login, from the connection to the shell.
-    pub login_timeout: Option<Duration>,
-    /// Whether the host asks for a login at all; it does unless this is `false`.
-    pub login: Option<bool>,
+    /// How its login looks.
+    pub login: LoginOptions,
+    /// Whether the host lets anybody in without asking: `login = false` in a lab file.
+    pub no_login: bool,
     /// Who to log in as over telnet, if not who the host says.
     pub user: Option<String>,
-    /// The question for the user's name.
-    pub login_prompt: Option<String>,
-    /// The question for the password.
-    pub password_prompt: Option<String>,
-    /// The shell's prompt.
-    pub shell_prompt: Option<String>,
-    /// A line by which the host says that it lets nobody in.
-    pub login_failure: Option<String>,
     /// The width of the terminal, 255 unless said.
     pub cols: Option<u16>,
     /// Its height, 50 unless said.
@@ -66,51 +55,29 @@ pub struct TelnetOptions {
     pub extra: IndexMap<String, serde_json::Value>,
 }
 
-/// What is wrong with a pattern, if it is none.
-pub(crate) fn pattern_fault(pattern: &str) -> Option<String> {
-    let error = Regex::new(pattern).err()?;
-    // The last line says what is wrong; those before point at it, which is of no use in a line of a report.
-    let text = error.to_string();
-    let reason = text.lines().next_back().unwrap_or_default();
-    Some(format!("is no regular expression: {}", reason.strip_prefix("error: ").unwrap_or(reason)))
-}
-
-/// What a host's `telnet_options` say, and the port among them; all mistakes are noted.
-pub(super) fn read(reader: &Reader<'_>, fields: &mut Fields<'_>) -> (TelnetOptions, Option<u16>) {
-    let Some(mut table) = fields.table("telnet_options", "`telnet_options`") else { return Default::default() };
-    let size = |table: &mut Fields<'_>, name| table.integer(name, 1, 65_535).and_then(|size| u16::try_from(size).ok());
-    let pattern = |text: Option<At<String>>, name: &str| {
-        let At { at, value } = text?;
-        let fault = if value.is_empty() { Some("is empty".to_owned()) } else { pattern_fault(&value) };
-        match fault {
-            None => Some(value),
-            Some(fault) => {
-                reader.fault(at, format!("`{name}` {fault}"));
-                None
-            }
-        }
-    };
-    let port = size(&mut table, "port");
-    let login_prompt = pattern(table.text("login_prompt"), "login_prompt")
-        // otto-sh's delimiter of every prompt, which is less than what otto looks for by itself.
-        .filter(|prompt| prompt.trim() != ":");
-    let options = TelnetOptions {
-        connect_timeout: table.seconds("connect_timeout"),
-        login_timeout: table.seconds("login_timeout"),
-        login: table.boolean("login"),
-        user: table.text("user").map(|user| user.value),
-        login_prompt,
-        password_prompt: pattern(table.text("password_prompt"), "password_prompt"),
-        shell_prompt: pattern(table.text("shell_prompt"), "shell_prompt"),
-        login_failure: pattern(table.text("login_failure"), "login_failure"),
-        cols: size(&mut table, "cols"),
-        rows: size(&mut table, "rows"),
-        keepalive_interval: table.seconds("keepalive_interval"),
-        keepalive_count_max: table
-            .integer("keepalive_count_max", 1, i64::from(u32::MAX))
-            .and_then(|count| u32::try_from(count).ok()),
-        extra: table.data(KEPT),
-    };
-    table.end();
-    (options, port)
+impl TelnetOptions {
+    /// The fields of the table, and the port among them; all mistakes are noted.
+    pub(super) fn read(reader: &Reader<'_>, fields: &mut Fields<'_>) -> (Self, Option<u16>) {
+        let Some(mut table) = fields.table("telnet_options", "`telnet_options`") else { return Default::default() };
+        let number = |table: &mut Fields<'_>, name| table.integer(name, 1, 65_535).and_then(|it| u16::try_from(it).ok());
+        let port = number(&mut table, "port");
+        let mut login = LoginOptions::read(reader, &mut table);
+        // otto-sh's delimiter of all prompts: less than what otto looks for by itself.
+        login.login_prompt = login.login_prompt.filter(|prompt| prompt.trim() != ":");
+        let options = Self {
+            connect_timeout: table.seconds("connect_timeout"),
+            login,
+            no_login: table.boolean("login") == Some(false),
+            user: table.text("user").map(|user| user.value),
+            cols: number(&mut table, "cols"),
+            rows: number(&mut table, "rows"),
+            keepalive_interval: table.seconds("keepalive_interval"),
+            keepalive_count_max: table
+                .integer("keepalive_count_max", 1, i64::from(u32::MAX))
+                .and_then(|count| u32::try_from(count).ok()),
+            extra: table.data(KEPT),
+        };
+        table.end();
+        (options, port)
+    }
 }

@@ -16,6 +16,7 @@ pub(crate) mod hidden;
 mod killing;
 pub(crate) mod local;
 pub(crate) mod login;
+pub(crate) mod serial;
 pub(crate) mod ssh;
 pub(crate) mod tcp;
 pub(crate) mod telnet;

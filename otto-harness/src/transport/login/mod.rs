@@ -13,7 +13,7 @@ mod testbed;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use script::{LoginLimits, LoginScript};
+pub(crate) use script::LoginScript;
 
 use crate::error::Result;
 use crate::transport::Transport;

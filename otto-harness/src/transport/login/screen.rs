@@ -73,8 +73,7 @@ impl Screen {
         if expects_verdict && script.failure.is_match(&text) {
             return Asked::Refused;
         }
-        let text = text.trim_ascii_end();
-        let from = memchr::memrchr(b'\n', text).map_or(0, |at| at + 1);
+        let from = memchr::memrchr(b'\n', text.trim_ascii_end()).map_or(0, |at| at + 1);
         let line = &text[from..];
         // `Last login:` with the rest still on its way is what sshd and login say after letting somebody in.
         let last_login = line.trim_ascii_start().to_ascii_lowercase().starts_with(b"last ");
@@ -173,6 +172,15 @@ mod tests {
             assert_eq!(asked(text), Asked::Unknown, "{text:?}");
         }
         assert_eq!(asked("\r\n \0\r\n"), Asked::Nothing);
+    }
+
+    #[test]
+    fn a_pattern_may_name_the_space_behind_the_prompt() {
+        let mut script = LoginScript::new(None, None);
+        script.login_prompt = Regex::new("Who goes there\\? $").unwrap();
+        let mut screen = Screen::default();
+        screen.push(b"\r\nWho goes there? ");
+        assert_eq!(screen.asked(&script, false), Asked::Name);
     }
 
     #[test]
