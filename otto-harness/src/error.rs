@@ -71,6 +71,8 @@ pub enum Phase {
     Shell,
     /// A login by prompts.
     Login,
+    /// Opening a device of this machine, such as a serial line.
+    Device,
 }
 
 impl fmt::Display for Phase {
@@ -85,6 +87,7 @@ impl fmt::Display for Phase {
             Self::Channel => "channel",
             Self::Shell => "shell",
             Self::Login => "login",
+            Self::Device => "device",
         })
     }
 }

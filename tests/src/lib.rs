@@ -6,3 +6,4 @@ pub mod places;
 pub mod processes;
 pub mod sshd;
 pub mod suite;
+pub mod telnetd;

@@ -2,12 +2,19 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+
+use regex::bytes::Regex;
 
 use crate::error::{Error, ErrorKind, Phase, Result};
-use crate::lab::{HostKeyCheck, HostSpec, Term};
+use crate::lab::{Flow, HostKeyCheck, HostSpec, LoginOptions, Parity, Term};
 use crate::os_user::os_user;
 use crate::transport::local::LocalConnector;
-use crate::transport::ssh::{Auth, HostKeyCheck as SshCheck, HostKeyPolicy, Keepalive, SshConnector, SshTarget};
+use crate::transport::login::LoginScript;
+use crate::transport::serial::{self, SerialConnector, SerialTarget};
+use crate::transport::ssh::{Auth, HostKeyCheck as SshCheck, HostKeyPolicy, SshConnector, SshTarget};
+use crate::transport::tcp::Keepalive;
+use crate::transport::telnet::{TelnetConnector, TelnetTarget};
 use crate::transport::{BoxFuture, Connector, Exec, Transport};
 
 /// What connects to this host. What cannot be reached is reported on first use, so that a lab with one such host serves
@@ -15,12 +22,20 @@ use crate::transport::{BoxFuture, Connector, Exec, Transport};
 pub(super) fn connector(spec: &HostSpec) -> Arc<dyn Connector> {
     match spec.term {
         Term::Local => Arc::new(LocalConnector::new()),
-        Term::Ssh if spec.hop.is_some() => unsupported(spec, "a hop"),
+        Term::Ssh | Term::Telnet if spec.hop.is_some() => unsupported(spec, "a hop"),
         Term::Ssh => match ssh_target(spec) {
             Ok(target) => Arc::new(SshConnector::new(target)),
             Err(error) => Arc::new(Unreachable(error.on_host(&*spec.id))),
         },
-        other => unsupported(spec, other.as_str()),
+        Term::Telnet => match telnet_target(spec) {
+            Ok(target) => Arc::new(TelnetConnector::new(target)),
+            Err(error) => Arc::new(Unreachable(error.on_host(&*spec.id))),
+        },
+        Term::Serial if spec.hop.is_some() => unsupported(spec, "a serial line behind a hop"),
+        Term::Serial => match serial_target(spec) {
+            Ok(target) => Arc::new(SerialConnector::new(target)),
+            Err(error) => Arc::new(Unreachable(error.on_host(&*spec.id))),
+        },
     }
 }
 
@@ -49,12 +64,91 @@ fn ssh_target(spec: &HostSpec) -> Result<SshTarget> {
         let limits = &mut target.limits;
         (limits.resolve, limits.tcp, limits.banner, limits.kex) = (limit, limit, limit, limit);
     }
-    let usual = Keepalive::default();
-    target.keepalive = Keepalive {
-        interval: options.keepalive_interval.unwrap_or(usual.interval),
-        misses: options.keepalive_count_max.map_or(usual.misses, |count| count as usize),
-    };
+    target.keepalive = keepalive(options.keepalive_interval, options.keepalive_count_max);
     Ok(target)
+}
+
+fn telnet_target(spec: &HostSpec) -> Result<TelnetTarget> {
+    let Some(address) = &spec.ip else {
+        return Err(Error::new(ErrorKind::Connect(Phase::Resolve), "the lab gives it no `ip`"));
+    };
+    let options = &spec.telnet_options;
+    let mut script = login_script(spec, options.user.as_deref().or(spec.login()), &options.login)?;
+    if options.no_login {
+        (script.user, script.password) = (None, None);
+    }
+    if let Some(limit) = options.login.login_timeout {
+        // A server that is there says something at once.
+        script.limits.banner = script.limits.banner.min(limit);
+        script.limits.shell = script.limits.shell.min(limit);
+    }
+    let port = spec.port.or(spec.term.default_port()).unwrap_or(23);
+    let mut target = TelnetTarget::new(&*spec.id, address, port, script);
+    if let Some(limit) = options.connect_timeout {
+        (target.limits.resolve, target.limits.tcp) = (limit, limit);
+    }
+    target.keepalive = keepalive(options.keepalive_interval, options.keepalive_count_max);
+    target.columns = options.cols.unwrap_or(target.columns);
+    target.rows = options.rows.unwrap_or(target.rows);
+    Ok(target)
+}
+
+fn serial_target(spec: &HostSpec) -> Result<SerialTarget> {
+    let options = &spec.serial_options;
+    let wrong = |message: String| Error::new(ErrorKind::Connect(Phase::Device), message);
+    let device = options.device.as_ref().ok_or_else(|| wrong("no device is named".to_owned()))?;
+    if let Some(fault) = options.faults().into_iter().next() {
+        return Err(wrong(fault));
+    }
+    let mut target = SerialTarget::new(&*spec.id, device, login_script(spec, spec.login(), &options.login)?);
+    target.baud = options.baud.unwrap_or(target.baud);
+    target.data_bits = options.data_bits.unwrap_or(target.data_bits);
+    target.stop_bits = options.stop_bits.unwrap_or(target.stop_bits);
+    target.parity = match options.parity {
+        Parity::None => serial::Parity::None,
+        Parity::Even => serial::Parity::Even,
+        Parity::Odd => serial::Parity::Odd,
+    };
+    target.flow = match options.flow {
+        Flow::None => serial::Flow::None,
+        Flow::RtsCts => serial::Flow::RtsCts,
+        Flow::XonXoff => serial::Flow::XonXoff,
+    };
+    target.pace = options.write_pause.map(|pause| serial::Pace { chunk: options.write_chunk, pause });
+    Ok(target)
+}
+
+/// How to log in by prompts: as this user, with the first password that the lab has for it.
+fn login_script(spec: &HostSpec, user: Option<&str>, options: &LoginOptions) -> Result<LoginScript> {
+    let mut creds = spec.creds.iter().filter(|cred| Some(&*cred.login) == user);
+    let password = creds.find_map(|cred| cred.password.as_ref()).map(|secret| secret.expose().into());
+    let mut script = LoginScript::new(user.filter(|user| !user.is_empty()).map(str::to_owned), password);
+    let patterns = [
+        (&mut script.login_prompt, &options.login_prompt),
+        (&mut script.password_prompt, &options.password_prompt),
+        (&mut script.shell_prompt, &options.shell_prompt),
+        (&mut script.failure, &options.login_failed),
+    ];
+    for (pattern, text) in patterns {
+        if let Some(text) = text {
+            *pattern = Regex::new(text).map_err(|error| {
+                Error::new(ErrorKind::Connect(Phase::Login), "a prompt of the login is no regular expression")
+                    .caused_by(error)
+            })?;
+        }
+    }
+    if let Some(limit) = options.login_timeout {
+        script.limits.login = limit;
+    }
+    Ok(script)
+}
+
+fn keepalive(interval: Option<Duration>, misses: Option<u32>) -> Keepalive {
+    let usual = Keepalive::default();
+    Keepalive {
+        interval: interval.unwrap_or(usual.interval),
+        misses: misses.map_or(usual.misses, |count| count as usize),
+    }
 }
 
 /// What the lab names for this login, in its order; then what any user has: the agent and the usual key files.
@@ -125,6 +219,7 @@ impl Connector for Unreachable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::Cred;
 
     #[test]
     fn what_the_lab_names_is_all_that_is_tried() {
@@ -144,10 +239,29 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_supported_yet_says_so_on_first_use() {
-        for spec in [HostSpec::telnet("t1", "10.0.0.1"), HostSpec::ssh("far", "10.0.0.2").hop("near")] {
+        for spec in [HostSpec::telnet("t1", "10.0.0.1").hop("near"), HostSpec::ssh("far", "10.0.0.2").hop("near")] {
             let error = connector(&spec).open_shell().await.unwrap_err();
             assert!(error.to_string().contains("is not supported yet by this build"), "{error}");
             assert_eq!(error.host(), Some(&*spec.id));
         }
+    }
+
+    #[test]
+    fn a_login_over_telnet_is_the_hosts_unless_its_options_say_more() {
+        let mut spec =
+            HostSpec::telnet("t1", "10.0.0.1").user("admin").password("pw").cred(Cred::new("root").password("toor"));
+        let target = telnet_target(&spec).unwrap();
+        assert_eq!((&*target.address, target.port, target.columns), ("10.0.0.1", 23, 255));
+        let login =
+            |script: &LoginScript| (script.user.clone(), script.password.as_ref().map(|pw| pw.expose().to_owned()));
+        assert_eq!(login(&target.script), (Some("admin".into()), Some("pw".into())));
+        assert!(!format!("{target:?}").contains("pw\""), "{target:?}");
+        spec.telnet_options.user = Some("root".into());
+        assert_eq!(login(&telnet_target(&spec).unwrap().script), (Some("root".into()), Some("toor".into())));
+        spec.telnet_options.no_login = true;
+        assert_eq!(login(&telnet_target(&spec).unwrap().script), (None, None));
+        spec.telnet_options.login.login_prompt = Some("(".into());
+        let error = telnet_target(&spec).unwrap_err();
+        assert_eq!(error.phase(), Some(Phase::Login));
     }
 }

@@ -1,14 +1,20 @@
 //! One host: its sessions, its oneshots, and how they end. See `docs/design/host.md`.
 
 mod connect;
+mod draft;
 mod quote;
+mod serial;
 mod ssh;
+mod telnet;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use quote::sh_quote;
+pub use serial::SerialHost;
 pub use ssh::SshHost;
+pub use telnet::TelnetHost;
 
 use crate::command::{IntoCommands, IntoLimit, LogMode, ShellCommand};
 use crate::error::{Error, ErrorKind, Result};
@@ -53,6 +59,16 @@ impl Host {
         SshHost::new(address.into())
     }
 
+    /// A host over telnet, by address or name.
+    pub fn telnet(address: impl Into<String>) -> TelnetHost {
+        TelnetHost::new(address.into())
+    }
+
+    /// A host whose console is at a serial line of this machine.
+    pub fn serial(device: impl Into<PathBuf>) -> SerialHost {
+        SerialHost::new(device.into())
+    }
+
     /// A host over a connector of your own.
     #[must_use]
     pub fn over(id: impl Into<String>, connector: Arc<dyn Connector>) -> Self {
@@ -69,7 +85,10 @@ impl Host {
 
     pub(crate) fn with(spec: &HostSpec, observer: Option<Arc<dyn Observer>>, dry_run: bool) -> Self {
         let sessions = SessionManager::with(spec.id.clone(), connect::connector(spec), observer, dry_run);
-        let address = spec.ip.as_ref().map(|ip| spec.port.map_or(ip.clone(), |port| format!("{ip}:{port}")));
+        let address = match &spec.serial_options.device {
+            Some(device) if spec.term == Term::Serial => Some(device.display().to_string()),
+            _ => spec.ip.as_ref().map(|ip| spec.port.map_or(ip.clone(), |port| format!("{ip}:{port}"))),
+        };
         Self(Arc::new(Inner { id: spec.id.clone(), term: Some(spec.term), address, hop: spec.hop.clone(), sessions }))
     }
 

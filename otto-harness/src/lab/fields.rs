@@ -129,6 +129,18 @@ impl<'a> Fields<'a> {
         time
     }
 
+    /// A field that is true or false.
+    pub(crate) fn boolean(&mut self, name: &'static str) -> Option<bool> {
+        let node = self.take(name)?;
+        match node.value {
+            Value::Bool(value) => Some(value),
+            other => {
+                self.expected(name, node.at, "true or false", &other);
+                None
+            }
+        }
+    }
+
     /// The fields of a table in this one.
     pub(crate) fn table(&mut self, name: &'static str, of: &'static str) -> Option<Fields<'a>> {
         let node = self.take(name)?;

@@ -6,7 +6,9 @@ use indexmap::IndexMap;
 use indexmap::map::Entry;
 
 use super::diagnose::{Problem, did_you_mean};
+use super::serial::SerialOptions;
 use super::spec::{HostSpec, SshOptions, Term};
+use super::telnet::TelnetOptions;
 
 /// The hosts of a lab by id, in order.
 pub(crate) type Hosts = IndexMap<String, HostSpec>;
@@ -47,6 +49,12 @@ fn unite(first: &mut HostSpec, second: HostSpec, problems: &mut Vec<Problem>) {
     }
     if first.ssh_options == SshOptions::default() {
         first.ssh_options = second.ssh_options;
+    }
+    if first.telnet_options == TelnetOptions::default() {
+        first.telnet_options = second.telnet_options;
+    }
+    if first.serial_options == SerialOptions::default() {
+        first.serial_options = second.serial_options;
     }
     if first.creds.is_empty() {
         first.creds = second.creds;
@@ -93,6 +101,8 @@ fn contradictions(first: &HostSpec, second: &HostSpec) -> Vec<String> {
     both(&mut found, "host_key_check", Some(first.host_key_check.as_str()), Some(second.host_key_check.as_str()));
     let path = |host: &HostSpec| host.known_hosts.as_ref().map(|path| path.display().to_string());
     both(&mut found, "known_hosts", path(first), path(second));
+    let device = |host: &HostSpec| host.serial_options.device.as_ref().map(|path| path.display().to_string());
+    both(&mut found, "device", device(first), device(second));
     found
 }
 

@@ -9,12 +9,15 @@ pub(crate) mod diagnose;
 pub(crate) mod fields;
 mod identity;
 pub(crate) mod json;
+mod login;
 mod merge;
 mod model;
 mod schema;
 mod secret;
 mod selection;
+mod serial;
 mod spec;
+mod telnet;
 #[cfg(test)]
 mod tests;
 mod toml;
@@ -22,7 +25,10 @@ pub(crate) mod tree;
 
 pub use catalog::{BuiltinLab, LabCatalog};
 pub use config::{ProjectConfig, ReservationConfig};
+pub use login::LoginOptions;
 pub use model::{Lab, LabBuilder};
 pub use secret::Secret;
 pub use selection::LabSelection;
+pub use serial::{Flow, Parity, SerialOptions};
 pub use spec::{Cred, HostKeyCheck, HostSpec, SshOptions, Term};
+pub use telnet::TelnetOptions;

@@ -9,7 +9,9 @@ use super::diagnose::{Place, Problem, Reader, Source, did_you_mean};
 use super::fields::{At, Fields};
 use super::identity::{address_fault, host_id, login_fault, name_fault, slug};
 use super::secret::Secret;
+use super::serial::SerialOptions;
 use super::spec::{Cred, HostKeyCheck, HostSpec, SshOptions, Term};
+use super::telnet::TelnetOptions;
 use super::tree::{Node, Value};
 
 /// otto-sh's fields of a host that otto does not use (yet): accepted, and kept as data.
@@ -41,7 +43,6 @@ const KEPT: &[&str] = &[
     "rack",
     "roles",
     "scp_options",
-    "serial_options",
     "session_setup",
     "sftp_options",
     "shelf",
@@ -49,7 +50,6 @@ const KEPT: &[&str] = &[
     "site",
     "snmp",
     "sw_version",
-    "telnet_options",
     "tftp_options",
     "toolchain",
     "transfer",
@@ -220,7 +220,7 @@ fn labels(reader: &Reader<'_>, what: &str, texts: Option<Vec<At<String>>>) -> Ve
 }
 
 /// A path as the file means it: `~` is home, and what is relative is relative to the file.
-fn resolve(source: &Source, path: &str) -> PathBuf {
+pub(super) fn resolve(source: &Source, path: &str) -> PathBuf {
     match (path.strip_prefix("~/"), std::env::home_dir()) {
         (Some(rest), Some(home)) => home.join(rest),
         _ => source.folder.join(path),
@@ -244,7 +244,8 @@ fn host(reader: &Reader<'_>, node: Node, defaults: &Defaults) -> Option<HostEntr
     let has_ip = fields.has("ip");
     let ip = fields.text("ip").and_then(|ip| checked(reader, "address", ip, address_fault));
     let port = port(&mut fields);
-    let (telnet_options, telnet_port) = telnet_options(reader, &mut fields);
+    let (telnet_options, telnet_port) = TelnetOptions::read(reader, &mut fields);
+    let serial_options = SerialOptions::read(reader, &mut fields);
     let (ssh_options, ssh_port, ssh_known_hosts) = ssh_options(reader, &mut fields, &mut references);
     let term = fields.text("term");
     let name = fields.text("name").map(|name| name.value);
@@ -258,8 +259,7 @@ fn host(reader: &Reader<'_>, node: Node, defaults: &Defaults) -> Option<HostEntr
     let tags = labels(reader, "tag", fields.texts("tags"));
     let has_labs = fields.has("labs");
     let labs = fields.texts("labs");
-    let mut extra = fields.data(KEPT);
-    extra.extend(telnet_options.map(|options| ("telnet_options".to_owned(), options)));
+    let extra = fields.data(KEPT);
     fields.end();
 
     let term = match term {
@@ -268,6 +268,9 @@ fn host(reader: &Reader<'_>, node: Node, defaults: &Defaults) -> Option<HostEntr
     };
     if let (Some(term @ (Term::Ssh | Term::Telnet)), false) = (term, has_ip) {
         reader.fault(at, format!("the host has no `ip`, and {} needs one", term.as_str()));
+    }
+    if term == Some(Term::Serial) && serial_options.device.is_none() {
+        reader.fault(at, "the host has no `device` in its `serial_options`, and serial needs one");
     }
     let check_at = check.as_ref().map_or(at, |check| check.at);
     let check =
@@ -313,6 +316,8 @@ fn host(reader: &Reader<'_>, node: Node, defaults: &Defaults) -> Option<HostEntr
         tags,
         labs,
         ssh_options,
+        telnet_options,
+        serial_options,
         extra,
         place: Some(reader.source.place(at)),
     };
@@ -368,7 +373,7 @@ fn host_key_fault(key: &str) -> Option<&'static str> {
 }
 
 /// One of the values that a field can have.
-fn one_of<T>(
+pub(super) fn one_of<T>(
     reader: &Reader<'_>,
     field: &str,
     text: &At<String>,
@@ -393,12 +398,6 @@ fn usual_term(extra: &IndexMap<String, serde_json::Value>) -> Term {
 
 fn port(fields: &mut Fields<'_>) -> Option<u16> {
     fields.integer("port", 1, 65_535).and_then(|port| u16::try_from(port).ok())
-}
-
-fn telnet_options(reader: &Reader<'_>, fields: &mut Fields<'_>) -> (Option<serde_json::Value>, Option<u16>) {
-    let Some(node) = fields.take("telnet_options") else { return (None, None) };
-    let data = node.clone().into_data();
-    (Some(data), Fields::of(reader, "`telnet_options`", node).and_then(|mut options| port(&mut options)))
 }
 
 /// The options, and the port and the file of host keys among them.

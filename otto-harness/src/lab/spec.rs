@@ -8,6 +8,8 @@ use indexmap::IndexMap;
 use super::diagnose::Place;
 use super::identity::{address_fault, login_fault, name_fault};
 use super::secret::Secret;
+use super::serial::SerialOptions;
+use super::telnet::TelnetOptions;
 
 /// How a host is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -176,6 +178,10 @@ pub struct HostSpec {
     pub labs: Vec<String>,
     /// More about its SSH connection.
     pub ssh_options: SshOptions,
+    /// More about its telnet connection, and about its login.
+    pub telnet_options: TelnetOptions,
+    /// Its serial line.
+    pub serial_options: SerialOptions,
     /// What the lab file says beyond this, by otto-sh's names for it: kept, not used.
     pub extra: IndexMap<String, serde_json::Value>,
     /// Where it is described.
@@ -196,6 +202,19 @@ impl HostSpec {
     /// A host that is reached over telnet.
     pub fn telnet(id: impl Into<String>, ip: impl Into<String>) -> Self {
         Self { ip: Some(ip.into()), ..Self::new(id, Term::Telnet) }
+    }
+
+    /// A host whose console is at a serial line of this machine.
+    ///
+    /// ```
+    /// use otto::lab::{HostSpec, Term};
+    /// let mut host = HostSpec::serial("board1", "/dev/ttyUSB0").user("root").password("pw");
+    /// host.serial_options.baud = Some(9600);
+    /// assert_eq!(host.term, Term::Serial);
+    /// ```
+    pub fn serial(id: impl Into<String>, device: impl Into<PathBuf>) -> Self {
+        let serial_options = SerialOptions { device: Some(device.into()), ..SerialOptions::default() };
+        Self { serial_options, ..Self::new(id, Term::Serial) }
     }
 
     /// This machine.
@@ -322,6 +341,11 @@ impl HostSpec {
         if self.ip.is_none() && matches!(self.term, Term::Ssh | Term::Telnet) {
             faults.push(format!("host `{}` has no `ip`, and {} needs one", self.id, self.term.as_str()));
         }
+        if self.term == Term::Serial && self.serial_options.device.is_none() {
+            faults.push(format!("host `{}` has no `device` in its `serial_options`, and serial needs one", self.id));
+        }
+        faults.extend(self.serial_options.faults());
+        faults.extend(self.telnet_options.login.faults());
         if self.port == Some(0) {
             faults.push(format!("host `{}` has port 0", self.id));
         }

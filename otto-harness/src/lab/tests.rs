@@ -66,7 +66,9 @@ term = "telnet"
 ip = "::1"
 [hosts.telnet_options]
 port = 4001
+login = false
 login_prompt = "login: "
+write_chunk_size = 16
 [[hosts]]
 id = "here"
 term = "local"
@@ -87,7 +89,9 @@ term = "local"
     assert_eq!(router.origin().as_deref(), Some("<toml>:4:1"));
     let console = lab.host("console").unwrap();
     assert_eq!((console.port, console.term), (Some(4001), Term::Telnet));
-    assert_eq!(console.extra["telnet_options"]["login_prompt"], "login: ");
+    assert_eq!(console.telnet_options.login.login_prompt.as_deref(), Some("login: "));
+    assert!(console.telnet_options.no_login);
+    assert_eq!(console.telnet_options.extra["write_chunk_size"], 16);
     assert!(!format!("{lab:?} {router:?}").contains("\"pw\""), "no secret in Debug");
 }
 
@@ -188,6 +192,27 @@ fn wrong_types_have_a_place() {
         ("ssh_options = { connect_timeout = 0 }", "above zero"),
         ("ssh_options = { connect_timeout = nan }", "above zero"),
         ("telnet_options = 3", "`telnet_options` has to be a table"),
+        ("telnet_options = { login = 1 }", "`login` has to be true or false"),
+        (
+            "telnet_options = { login_promt = 'x' }",
+            "`telnet_options` has no field `login_promt`: did you mean `login_prompt`?",
+        ),
+        ("telnet_options = { login_prompt = 'x(' }", "`login_prompt` is no regular expression: unclosed group"),
+        ("telnet_options = { password_prompt = '' }", "`password_prompt` matches where nothing was written"),
+        ("telnet_options = { cols = 0 }", "`cols` has to be a whole number from 1 to 65535"),
+        ("term = \"serial\"", "no `device` in its `serial_options`"),
+        ("serial_options = { device = 3 }", "`device` has to be text"),
+        ("serial_options = { device = \"\" }", "the path of a device"),
+        ("serial_options = { baudd = 9600 }", "did you mean `baud`?"),
+        ("serial_options = { baud = 0 }", "a whole number from 1"),
+        ("serial_options = { data_bits = 9 }", "from 5 to 8"),
+        ("serial_options = { stop_bits = 3 }", "from 1 to 2"),
+        ("serial_options = { parity = \"odd?\" }", "did you mean `odd`?"),
+        ("serial_options = { flow = \"rts\" }", "one of none, rtscts, xonxoff"),
+        ("serial_options = { write_chunk = 8 }", "without a `write_pause`"),
+        ("serial_options = { write_pause = 0 }", "above zero"),
+        ("serial_options = { login_prompt = \"(\" }", "`login_prompt` is no regular expression: unclosed group"),
+        ("serial_options = { shell_prompt = \"#*\" }", "`shell_prompt` matches where nothing was written"),
         ("hop = \"b\"", "is no host of the lab"),
         ("hop = \"A\"", "did you mean `a`?"),
         ("hop = \"a\"", "circle: a → a"),

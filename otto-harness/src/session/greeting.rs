@@ -75,7 +75,9 @@ impl Live {
         }
         let (quotes, stty) = (features.contains('q'), features.contains('s'));
         if !stty {
-            tracing::warn!("the host has no stty: what is typed may show in the output of commands that have a terminal");
+            tracing::warn!(
+                "the host has no stty: what is typed may show in the output of commands that have a terminal"
+            );
         }
         self.line = Some(Line { ash, quotes, stty, exit });
         Ok(())

@@ -135,11 +135,8 @@ fn pieces(dialect: Dialect, text: &str, quotes: bool) -> String {
     lines.push_str("'\n");
     if !quotes {
         // The x keeps the line endings at the end, which a substitution would take off.
-        let _ = writeln!(
-            lines,
-            "__otto_t=$({} printf '%bx' \"$__otto_t\");__otto_t=${{__otto_t%x}}",
-            dialect.builtin()
-        );
+        let _ =
+            writeln!(lines, "__otto_t=$({} printf '%bx' \"$__otto_t\");__otto_t=${{__otto_t%x}}", dialect.builtin());
     }
     lines
 }
@@ -200,10 +197,7 @@ mod tests {
                 for streams in [Streams::Line, Streams::LineTerminal] {
                     for text in [&text, "true", &"x".repeat(250)] {
                         let (last_code, verbose, drain) = (127, true, true);
-                        typed.push(frame(
-                            &Frame { dialect, nonce, text, streams, last_code, verbose, drain },
-                            line,
-                        ));
+                        typed.push(frame(&Frame { dialect, nonce, text, streams, last_code, verbose, drain }, line));
                     }
                 }
                 for line in typed.iter().flat_map(|text| text.lines()) {

@@ -14,8 +14,8 @@ use super::capture::Lines;
 use super::execution::{Execution, Sink};
 use super::frame::{self, Dialect, Frame, Marker, Nonce, Streams};
 use super::interactive::Interactive;
-use super::outlet::Seek;
 use super::line::{self, Line};
+use super::outlet::Seek;
 use crate::transport::{Ending, Incoming, Inlet, Interrupt, Outlet, Transport};
 
 /// How long to wait for a stopped command's shell to be back, before the next, harder means.

@@ -11,8 +11,15 @@ use std::task::{Context, Poll};
 
 use crate::error::Result;
 
+mod fault;
+pub(crate) mod hidden;
+mod killing;
 pub(crate) mod local;
+pub(crate) mod login;
+pub(crate) mod serial;
 pub(crate) mod ssh;
+pub(crate) mod tcp;
+pub(crate) mod telnet;
 
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

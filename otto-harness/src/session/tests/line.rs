@@ -16,7 +16,10 @@ fn over(console: Console) -> ShellSession {
 fn only(programs: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for program in programs {
-        let real = ["/bin", "/usr/bin"].iter().map(|bin| format!("{bin}/{program}")).find(|file| std::path::Path::new(file).exists());
+        let real = ["/bin", "/usr/bin"]
+            .iter()
+            .map(|bin| format!("{bin}/{program}"))
+            .find(|file| std::path::Path::new(file).exists());
         std::os::unix::fs::symlink(real.unwrap(), folder.path().join(program)).unwrap();
     }
     folder

@@ -1,24 +1,22 @@
 //! Making a connection, phase by phase, each with its own limit and its own error.
 
 use std::borrow::Cow;
-use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use russh::client::{self, Handle};
 use russh::{Preferred, SshId, cipher, kex};
-use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use crate::error::Phase;
+use crate::transport::fault::Fault;
+use crate::transport::tcp;
 
 use super::auth::authenticate;
 use super::connection::Connection;
-use super::fault::Fault;
 use super::host_key::HostKeys;
-use super::target::{Keepalive, SshTarget};
+use super::target::SshTarget;
 use super::watcher::{Stopped, Table, Watcher};
 use super::wire::{Greeting, Wire};
 
@@ -32,9 +30,11 @@ const CHANNELS_OF_DROPBEAR: usize = 4;
 pub(super) async fn dial(target: &Arc<SshTarget>, channels: usize) -> Result<Arc<Connection>, Fault> {
     // Before anything is contacted, since it may be wrong by itself.
     let host_keys = HostKeys::load(target)?;
-    let addresses = resolve(target).await?;
-    let socket = connect(target, &addresses).await?;
-    tune(&socket, target.keepalive);
+    let SshTarget { address, port, limits, .. } = &**target;
+    let addresses = tcp::resolve(address, *port, limits.resolve).await?;
+    let socket = tcp::connect((address, *port), &addresses, limits.tcp, "sshd").await?;
+    // russh's keepalive does not run while it waits to write, so the kernel watches over that.
+    tcp::tune(&socket, target.keepalive);
 
     let config = Arc::new(config(target, &host_keys));
     let table = Arc::new(Table::default());
@@ -55,64 +55,6 @@ pub(super) async fn dial(target: &Arc<SshTarget>, channels: usize) -> Result<Arc
     let is_dropbear = greeting.identification().is_some_and(|line| line.to_ascii_lowercase().contains("dropbear"));
     let channels = if is_dropbear { channels.min(CHANNELS_OF_DROPBEAR) } else { channels };
     Ok(Connection::start(handle, table, hang_up, channels, Arc::clone(target)))
-}
-
-async fn resolve(target: &SshTarget) -> Result<Vec<SocketAddr>, Fault> {
-    let SshTarget { address, port, limits, .. } = target;
-    let fault = |reason: &str| {
-        Fault::at(Phase::Resolve, format!("no address for `{address}`: {reason}"))
-            .hint("check `ip` of the host in the lab file, or the name service of this machine")
-    };
-    match timeout(limits.resolve, tokio::net::lookup_host((address.as_str(), *port))).await {
-        Ok(Ok(found)) => {
-            let found: Vec<_> = found.collect();
-            if found.is_empty() { Err(fault("the name has none")) } else { Ok(found) }
-        }
-        Ok(Err(error)) => Err(fault(&error.to_string())),
-        Err(_) => Err(fault(&format!("no answer within {:?}", limits.resolve))),
-    }
-}
-
-/// The first address that takes the connection.
-async fn connect(target: &SshTarget, addresses: &[SocketAddr]) -> Result<TcpStream, Fault> {
-    let limit = target.limits.tcp;
-    let mut last = None;
-    let attempts = async {
-        for address in addresses {
-            match TcpStream::connect(address).await {
-                Ok(socket) => return Some(socket),
-                Err(error) => last = Some((*address, error)),
-            }
-        }
-        None
-    };
-    match timeout(limit, attempts).await {
-        Ok(Some(socket)) => return Ok(socket),
-        Ok(None) => {}
-        Err(_) => {
-            return Err(Fault::at(
-                Phase::Tcp,
-                format!("{}:{} did not answer within {limit:?}", target.address, target.port),
-            )
-            .hint("is the host up, and does a firewall let this port through?"));
-        }
-    }
-    let Some((address, error)) = last else {
-        return Err(Fault::at(Phase::Tcp, "there is no address to connect to"));
-    };
-    let hint = match error.kind() {
-        io::ErrorKind::ConnectionRefused => "nothing listens there: is sshd running, and is the port right?",
-        _ => "is the host up, and can it be reached from this machine?",
-    };
-    Err(Fault::at(Phase::Tcp, format!("{address}: {error}")).hint(hint))
-}
-
-fn tune(socket: &TcpStream, Keepalive { interval, misses }: Keepalive) {
-    // None of these can fail on a socket that is connected, and it would work without them.
-    let _ = socket.set_nodelay(true);
-    // russh's keepalive does not run while it waits to write, so the kernel watches over that.
-    let patience = interval.saturating_mul(u32::try_from(misses).unwrap_or(u32::MAX).saturating_add(1));
-    let _ = rustix::net::sockopt::set_tcp_user_timeout(socket, u32::try_from(patience.as_millis()).unwrap_or(u32::MAX));
 }
 
 fn config(target: &SshTarget, host_keys: &HostKeys) -> client::Config {

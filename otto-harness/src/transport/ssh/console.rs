@@ -16,9 +16,10 @@ use crate::transport::{BoxFuture, Incoming, Inlet, Interrupt, Outlet, Transport,
 use super::channel::{Channel, Writer};
 use super::connection::{Connection, Permit};
 use super::exec::Silence;
-use super::fault::{Fault, Trouble};
 use super::inbox::{GREETING, Stream, Taken};
 use super::shell::{MODES, failed, type_interrupt};
+use super::trouble::Trouble;
+use crate::transport::fault::Fault;
 
 /// Says who it is, and becomes the shell.
 fn bootstrap() -> String {

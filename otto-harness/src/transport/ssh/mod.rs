@@ -9,6 +9,7 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use crate::error::{Error, Phase, Result};
 
+use super::fault::Fault;
 use super::{BoxFuture, Connector, Exec, Transport};
 
 mod auth;
@@ -18,7 +19,6 @@ mod connection;
 mod console;
 mod control;
 mod exec;
-mod fault;
 mod host_key;
 mod inbox;
 mod known_hosts;
@@ -28,13 +28,14 @@ mod target;
 mod testbed;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod watcher;
 mod wire;
 
-pub(crate) use target::{Auth, HostKeyCheck, HostKeyPolicy, Keepalive, SshTarget};
+pub(crate) use target::{Auth, HostKeyCheck, HostKeyPolicy, SshTarget};
 
 use connection::{Connection, Permit};
-use fault::{Fault, Trouble};
+use trouble::Trouble;
 
 /// Makes shells and processes on one SSH server.
 #[derive(Debug)]

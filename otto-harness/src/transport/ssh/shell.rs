@@ -19,8 +19,9 @@ use super::channel::{Channel, Writer};
 use super::connection::{Connection, Permit};
 use super::console::only_the_pipes;
 use super::exec::{SILENCE, Silence};
-use super::fault::{Fault, Trouble};
 use super::inbox::{GREETING, Stream, Taken};
+use super::trouble::Trouble;
+use crate::transport::fault::Fault;
 
 /// Says who it is, then waits until the shell ends.
 ///

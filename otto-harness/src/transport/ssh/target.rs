@@ -1,32 +1,10 @@
 //! Where to connect, as whom, and whom to trust: [`SshTarget`].
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
-/// A password or a passphrase. It does not show in `Debug`, and its memory is wiped.
-#[derive(Clone)]
-pub(crate) struct Hidden(Zeroizing<String>);
-
-impl Hidden {
-    pub(crate) fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl<T: Into<String>> From<T> for Hidden {
-    fn from(text: T) -> Self {
-        Self(Zeroizing::new(text.into()))
-    }
-}
-
-impl fmt::Debug for Hidden {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("…")
-    }
-}
+pub(crate) use crate::transport::hidden::Hidden;
+use crate::transport::tcp::Keepalive;
 
 /// One way to prove who we are.
 #[derive(Debug, Clone)]
@@ -87,20 +65,6 @@ impl Default for Limits {
             channel: seconds(10),
             shell: seconds(15),
         }
-    }
-}
-
-/// Asking a silent host whether it is still there.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Keepalive {
-    pub(crate) interval: Duration,
-    /// After so many unanswered ones the connection is lost.
-    pub(crate) misses: usize,
-}
-
-impl Default for Keepalive {
-    fn default() -> Self {
-        Self { interval: Duration::from_secs(15), misses: 3 }
     }
 }
 

@@ -10,6 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+use crate::transport::tcp;
+
 /// What is kept of a first line that is no greeting, to show it.
 const KEPT: usize = 1024;
 
@@ -74,7 +76,7 @@ pub(super) struct Wire {
 impl Wire {
     pub(super) fn new(socket: TcpStream) -> Self {
         let wire = Self { socket: Arc::new(socket), greeting: Arc::default() };
-        wire.acknowledge_at_once();
+        tcp::acknowledge_at_once(&wire.socket);
         wire
     }
 
@@ -84,13 +86,6 @@ impl Wire {
 
     pub(super) fn hang_up(&self) -> HangUp {
         HangUp { socket: Arc::downgrade(&self.socket) }
-    }
-
-    /// The kernel forgets this after a while, so it is set again after every read. Without it, each small answer of a
-    /// server that keeps Nagle's algorithm on costs a delayed acknowledgement: 40 ms.
-    fn acknowledge_at_once(&self) {
-        // It is only about speed, so a kernel without it is fine.
-        let _ = rustix::net::sockopt::set_tcp_quickack(&*self.socket, true);
     }
 }
 
@@ -103,7 +98,7 @@ impl AsyncRead for Wire {
                 Ok(count) => {
                     self.greeting.feed(&room[..count]);
                     buf.advance(count);
-                    self.acknowledge_at_once();
+                    tcp::acknowledge_at_once(&self.socket);
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

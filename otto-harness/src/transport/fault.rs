@@ -1,7 +1,5 @@
 //! A failure that several waiting callers can be told of.
 
-use std::sync::Arc;
-
 use crate::error::{Error, ErrorKind, Phase};
 
 /// What will become an [`Error`]. It can be cloned, because callers that wait for one dial all get its outcome.
@@ -40,28 +38,5 @@ impl Fault {
 
     pub(super) fn message(&self) -> &str {
         &self.message
-    }
-}
-
-/// Why a channel could not be had.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    /// It will not work.
-    Fault(Fault),
-    /// The server has no room for it on this connection.
-    Full,
-    /// A shell cannot be had on pipes here, for this reason; on a terminal alone it may.
-    NoPipes(Fault),
-}
-
-impl From<Fault> for Trouble {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
-    }
-}
-
-impl Trouble {
-    pub(super) fn lost(reason: &Arc<str>) -> Self {
-        Self::Fault(Fault::lost(reason))
     }
 }
