@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::processes::Process;
 use crate::sshd::Sshd;
+use crate::telnetd::Telnetd;
 
 /// One of the places, with a host of its own.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub enum Server {
     Sshd(Box<Sshd>),
     /// A simulated host.
     Sim(SimLab),
+    /// The telnet server of GNU inetutils.
+    Telnetd(Box<Telnetd>),
 }
 
 impl Place {
@@ -65,6 +68,13 @@ impl Place {
         Self { name: "sim", server: Server::Sim(lab), host }
     }
 
+    /// A real telnet server, of inetutils.
+    #[must_use]
+    pub fn telnet() -> Self {
+        let server = Telnetd::inetutils();
+        Self { name: "telnet", host: server.host().build(), server: Server::Telnetd(Box::new(server)) }
+    }
+
     /// The host that the case is about.
     #[must_use]
     pub fn host(&self) -> &Host {
@@ -78,6 +88,7 @@ impl Place {
             Server::Local => Host::local(),
             Server::Sshd(server) => over_sshd(server),
             Server::Sim(lab) => over_sim(&lab.hosts()[0]),
+            Server::Telnetd(server) => server.host().build(),
         }
     }
 
@@ -168,11 +179,11 @@ pub async fn at(place: Place, case: impl AsyncFnOnce(&Place) -> Result<()>) {
     }
 }
 
-/// Makes of each case a module with one test a place: `case::local`, `case::sshd`, `case::sim`.
+/// Makes of each case a module with one test a place: `case::local`, `case::sshd`, `case::sim`, `case::telnet`.
 #[macro_export]
 macro_rules! everywhere {
     ($($(#[$note:meta])* async fn $case:ident($place:ident) $body:block)*) => {
-        $crate::everywhere! { [local sshd sim] $($(#[$note])* async fn $case($place) $body)* }
+        $crate::everywhere! { [local sshd sim telnet] $($(#[$note])* async fn $case($place) $body)* }
     };
     ($places:tt $($(#[$note:meta])* async fn $case:ident($place:ident) $body:block)*) => {$(
         $(#[$note])*

@@ -343,12 +343,29 @@ async fn closing_ends_what_runs() -> Result<()> {
     Ok(())
 }
 
+/// 36.
 #[tokio::test]
-async fn there_is_no_process_without_a_shell_yet() {
+async fn many_oneshots_share_few_logins_and_nothing_else() -> Result<()> {
     let server = Telnetd::inetutils();
-    let error = server.host().build().oneshot("true").await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Invalid);
-    assert!(error.to_string().contains("use `run`"), "{error}");
+    let host = server.host().build();
+    let all: Vec<_> = (0..200)
+        .map(|n| {
+            let host = host.clone();
+            tokio::spawn(async move { host.oneshot(format!("echo $PWD ${{x-}} {n}; cd /; x=1; umask 0")).await })
+        })
+        .collect();
+    let mut homes = std::collections::BTreeSet::new();
+    for (n, one) in all.into_iter().enumerate() {
+        let status = one.await.unwrap()?.ok()?;
+        let (home, rest) = status.output.split_once(' ').unwrap_or_default();
+        assert_eq!(rest.trim_start(), n.to_string());
+        homes.insert(home.to_owned());
+    }
+    assert!(homes.len() == 1 && !homes.contains("/"), "{homes:?}");
+    assert!(server.sessions().iter().filter(|process| process.command.starts_with("bash")).count() <= 8);
+    host.close().await?;
+    until("nothing runs there", seconds(5), || server.sessions().is_empty()).await;
+    Ok(())
 }
 
 /// A server that refuses every option, with a login without a password and a shell on pipes behind it. In pieces, every
