@@ -4,7 +4,7 @@
 //! markers are a control character and a nonce that is new for each command. The control character stands in the frame's
 //! source as an octal escape, so that no echo, trace or history of the source can be taken for a marker. Because the whole
 //! line is parsed before any of it runs, a command that reads its input cannot swallow the end marker; because the text is
-//! quoted, no comment, here-document or open quote of it can. See `docs/design/session.md`.
+//! quoted, no comment, here-document or open quote of it can. See `docs/design/sessions.md`.
 
 use std::fmt::{self, Write as _};
 
@@ -280,7 +280,7 @@ pub(super) const QUIET: &str = "set +m;PS1= PS2= PROMPT_COMMAND=;unset TMOUT HIS
 
 /// Puts a shell's output back where it was at first. An interrupt that hits bash just while it begins or ends a redirection
 /// leaves that in force, and what the next command writes would be lost.
-pub(super) const BACK_TO_THE_OUTLET: &str = "exec >&8 2>/dev/null;";
+const BACK_TO_THE_OUTLET: &str = "exec >&8 2>/dev/null;";
 
 /// A question that only a shell at its prompt answers, to be asked after an interrupt.
 pub(crate) fn probe(dialect: Dialect, nonce: Nonce, terminal: bool) -> String {

@@ -6,12 +6,12 @@
 //! the line; markers go the same way, so that order holds. And when the shell ends nobody reports its exit code, so the
 //! shell itself says it.
 //!
-//! The shell's descriptors: 0 and 6 the terminal's input, 9 its output, 1 and 8 the pipe, 2 nothing. See
+//! The shell's descriptors: 0 and 6 the terminal's input, 9 its output, 8 and mostly 1 the pipe, 2 nothing. See
 //! `docs/design/sessions.md`.
 
 use std::fmt::Write as _;
 
-use super::frame::{BACK_TO_THE_OUTLET, Dialect, FUNCTIONS, Frame, Nonce, QUIET, Streams};
+use super::frame::{Dialect, FUNCTIONS, Frame, Nonce, QUIET, Streams};
 
 /// The longest line that is typed. Below a terminal's 4095, and what a small shell's line editor takes.
 pub(super) const LIMIT: usize = 500;
@@ -52,6 +52,7 @@ pub(crate) fn again() -> &'static str {
 
 /// What follows once it is known, each to be answered before the next is typed.
 pub(crate) fn steps(ash: bool, exit: Nonce) -> [String; 4] {
+    let outlet = outlet(ash);
     let modes = if ash { "stty -icanon -echo -opost min 1" } else { "stty -echo -opost" };
     [
         format!("{QUIET};[ -z \"${{BASH_VERSION-}}${{KSH_VERSION-}}\" ]||set +o emacs +o vi"),
@@ -69,11 +70,17 @@ pub(crate) fn steps(ash: bool, exit: Nonce) -> [String; 4] {
         // end of the shell would take away; without a terminal any more nobody waits.
         format!(
             "{FUNCTIONS};__otto_x() {{ {{ printf '\\36X{} %s;' \"$1\" >&8||printf '\\36X{} %s;' \"$1\" >&7; }} 2>/dev/null&&\
-             sleep 1 </dev/tty;}};trap '__otto_x $?' EXIT;exec >&8 2>/dev/null",
+             sleep 1 </dev/tty;}};trap '__otto_x $?' EXIT;exec >{outlet} 2>/dev/null",
             exit.as_str(),
             exit.as_str()
         ),
     ]
+}
+
+/// Where the shell's own output goes between commands: the way of all output, so that it cannot overtake any. The line
+/// editor of ash shows there what is typed.
+fn outlet(ash: bool) -> &'static str {
+    if ash { "/dev/null" } else { "&8" }
 }
 
 /// A step with the end of it that answers: with the shell's features.
@@ -150,7 +157,9 @@ fn is_plain(byte: u8) -> bool {
 pub(crate) fn probe(dialect: Dialect, nonce: Nonce, line: Line, restore: bool) -> String {
     let (builtin, nonce) = (dialect.builtin(), nonce.as_str());
     let restore = if restore && line.stty { &RESTORE[1..] } else { ":" };
-    format!("{BACK_TO_THE_OUTLET}{restore};{builtin} printf '\\36P{nonce};'>&8\n")
+    // An interrupt that hits bash in a redirection may leave it in force.
+    let outlet = outlet(line.ash);
+    format!("exec >{outlet} 2>/dev/null;{restore};{builtin} printf '\\36P{nonce};'>&8\n")
 }
 
 /// The loop that makes the shell read its commands from what is typed and say so, for `send` and `expect`.
@@ -161,7 +170,7 @@ pub(crate) fn interactive(dialect: Dialect, nonce: Nonce, leave: &str, line: Lin
     let modes = if line.ash && line.stty { "stty icanon;" } else { "" };
     let over = over(line);
     format!(
-        "{modes}__otto_p=$PS1 PS1=$({builtin} printf '\\36L{nonce};');exec 2>&9;{{ {builtin} printf '\\36B{nonce};';\
+        "{modes}__otto_p=$PS1 PS1=$({builtin} printf '\\36L{nonce};');exec >&9 2>&9;{{ {builtin} printf '\\36B{nonce};';\
          while IFS= {builtin} read -r __otto_l&&[ \"$__otto_l\" != '{leave}' ];do \
          {eval} \"$__otto_l\" 6>&- 7>&8 8>&- 9>&-;\
          {builtin} printf '\\36Q{nonce} %s %s;' \"$?\" \"$-\";done;}} <&6 >&9 2>&9;{over};\
@@ -172,7 +181,7 @@ pub(crate) fn interactive(dialect: Dialect, nonce: Nonce, leave: &str, line: Lin
 /// Ends what [`interactive`] has begun, when ^C has ended the loop.
 pub(crate) fn over(line: Line) -> String {
     let restore = if line.stty { RESTORE } else { "" };
-    format!("PS1=$__otto_p;exec >&8 2>/dev/null{restore}")
+    format!("PS1=$__otto_p;exec >{} 2>/dev/null{restore}", outlet(line.ash))
 }
 
 #[cfg(test)]

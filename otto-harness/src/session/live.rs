@@ -21,6 +21,12 @@ use crate::transport::{Ending, Incoming, Inlet, Interrupt, Outlet, Transport};
 /// How long to wait for a stopped command's shell to be back, before the next, harder means.
 const PATIENCE: Duration = Duration::from_millis(400);
 
+/// The same on a line, where question and answer queue behind all that was written.
+const PATIENCE_ON_LINE: Duration = Duration::from_millis(700);
+
+/// How long an idle shell takes to answer, before it is asked again.
+const ANSWER: Duration = Duration::from_millis(150);
+
 /// How long a terminal has to be silent for what it last wrote to count as the end, for patterns with `$`.
 pub(crate) const SILENCE: Duration = Duration::from_millis(50);
 
@@ -261,11 +267,12 @@ impl Live {
                 .await
                 .is_ok();
         if (begun || self.line.is_some()) && self.ended.is_none() {
+            let patience = if self.line.is_some() { PATIENCE_ON_LINE } else { PATIENCE };
             for _ in 0..2 {
                 if !self.transport.interrupt(Interrupt::Gentle).await {
                     break;
                 }
-                if timeout(PATIENCE, self.probe(sink)).await.is_ok_and(|answered| answered) {
+                if timeout(patience, self.probe(sink)).await.is_ok_and(|answered| answered) {
                     if self.drained(sink).await {
                         return Recovery::Alive;
                     }
@@ -348,7 +355,7 @@ impl Live {
                 None => frame::probe(self.dialect, nonce, on_terminal),
             };
             self.write(Inlet::Commands, question.into_bytes());
-            let answered = timeout(Duration::from_millis(150), self.sees(Seek::new(nonce, Marker::Probe), sink));
+            let answered = timeout(if self.line.is_some() { ANSWER * 2 } else { ANSWER }, self.sees(Seek::new(nonce, Marker::Probe), sink));
             match answered.await {
                 Ok(true) if !answered_before => answered_before = true,
                 Ok(answer) => return answer,

@@ -282,7 +282,12 @@ impl ShellSession {
         // A program that writes much and reads later must not block: both directions go on until all is typed.
         let ended = tokio::select! {
             biased;
-            () = live.type_queued(unread) => live.ended.clone(),
+            () = async {
+                live.type_queued(unread).await;
+                if text.contains(&0x03) {
+                    live.interrupted_by_hand(unread).await;
+                }
+            } => live.ended.clone(),
             () = tokio::time::sleep(SEND) => None,
         };
         match ended {

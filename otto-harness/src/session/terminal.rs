@@ -19,6 +19,9 @@ const LOOKS: usize = 64;
 /// How long the shell may take to begin its loop.
 const BEGIN: Duration = Duration::from_secs(10);
 
+/// How long the shell may take to come back after ^C.
+const MOMENT: Duration = Duration::from_millis(200);
+
 /// After ^C on a line, when the shell has said that it is at its prompt and may have got more to do since: how long it has
 /// to be silent until it is asked.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -75,6 +78,7 @@ impl Live {
 
     /// Starts the loop that reads commands from the terminal, unless it runs.
     pub(crate) async fn enter_interactive(&mut self, unread: &mut StreamBuffer) {
+        self.look(unread);
         if let Some(before) = self.interactive.take_if(|interactive| interactive.over()) {
             self.set_right(before.cut_short());
         }
@@ -85,6 +89,21 @@ impl Live {
             // A ^C that came before the shell has read all of the loop would make it run the rest as commands.
             let _ = timeout(BEGIN, self.interactive_begun(unread)).await;
         }
+    }
+
+    /// After ^C was typed: gives the shell a moment to come back to its prompt, because what is typed before that is lost.
+    /// When a program takes ^C for itself, the moment passes.
+    pub(crate) async fn interrupted_by_hand(&mut self, unread: &mut StreamBuffer) {
+        let _ = timeout(MOMENT, async {
+            while self.interactive.as_ref().is_some_and(|interactive| !interactive.over()) {
+                match self.step().await {
+                    Ok(Incoming::Data(outlet)) => self.take_in(outlet, unread),
+                    Ok(Incoming::Gap(_)) => {}
+                    Ok(Incoming::Ended(_)) | Err(_) => return,
+                }
+            }
+        })
+        .await;
     }
 
     /// Ends what a loop had begun that ^C has cut short.

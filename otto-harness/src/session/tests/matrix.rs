@@ -32,6 +32,8 @@ async fn check(group: &str, cases: &[(&str, Want<'_>)]) {
             let right = match want {
                 Output(output) => status.output == *output && status.status == Status::Success,
                 Code(output, code) => status.output == *output && status.retcode == Some(*code),
+                // To zsh it is an empty list of commands.
+                Refused if place.shell == Shell::Zsh && *script == "if then fi" => status.status == Status::Success,
                 Refused => status.status == Status::Failed && !status.output.is_empty(),
             };
             if !right {
@@ -407,14 +409,18 @@ async fn type_things(session: &ShellSession) -> Result<(), String> {
     let expect = async |pattern: &str| {
         session.expect(&pattern.into(), limit).await.map_err(|error| format!("expect {pattern}: {error}"))
     };
+    let ten = 10.0.into_limit().unwrap();
+    let run = async |session: &ShellSession, command: &str| {
+        session.run_cmd(&command.into(), ten, None).await.map_err(|error| format!("run {command:?}: {error}"))
+    };
     let is = |what: &str, got: &str, want: &str| if got == want { Ok(()) } else { Err(format!("{what}: {got:?}")) };
-    run(session, "x=1; PS1='mine '").await;
+    run(session, "x=1; PS1='mine '").await?;
     send("cd /tmp\npwd\n").await?;
     is("pwd", &expect("/tmp\\n").await?, "/tmp\n")?;
     send("sleep 0.2\necho $x-$x\n").await?;
     is("echo", &expect("1-1").await?, "1-1")?;
-    is("run", &run(session, "pwd").await.output, "/tmp")?;
-    is("PS1", &run(session, "echo \"$PS1\"").await.output, "mine ")?;
+    is("run", &run(session, "pwd").await?.output, "/tmp")?;
+    is("PS1", &run(session, "echo \"$PS1\"").await?.output, "mine ")?;
     send("python3 -q\n").await?;
     expect(">>> ").await?;
     let busy = session.run_cmd(&"echo hi".into(), 0.3.into_limit().unwrap(), None).await;
@@ -434,17 +440,24 @@ async fn type_things(session: &ShellSession) -> Result<(), String> {
         return Err(format!("the REPL saw something: {seen:?}"));
     }
     send("exit()\n").await?;
-    is("after the REPL", &run(session, "echo $x").await.output, "1")?;
-    is("PS1 after ^C", &run(session, "echo \"$PS1\"").await.output, "mine ")?;
+    is("after the REPL", &run(session, "echo $x").await?.output, "1")?;
+    is("PS1 after ^C", &run(session, "echo \"$PS1\"").await?.output, "mine ")?;
+    // A ^C just while a shell starts a program is lost in some, here as for who sits before them.
     send("sleep 43.5\n").await?;
+    tokio::time::sleep(Duration::from_millis(300)).await;
     send("\u{3}").await?;
-    let status = run(session, "echo back").await;
+    let status = run(session, "echo back").await?;
     is("after ^C", &status.output, "back")?;
-    send("\u{3}echo one\n").await?;
-    expect("one").await?;
+    // A ^C just while a shell starts a program is lost in some, here as for who sits before them.
+    send("sleep 43.5\n").await?;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    send("\u{3}").await?;
+    send("echo one; test -t 1 && echo terminal\n").await?;
+    expect("(?s)one.*terminal").await?;
+    send("\u{3}").await?;
     send("echo two\n").await?;
     expect("two").await?;
-    let status = run(session, "echo $x; pgrep -f 'sleep 43[.]5'").await;
+    let status = run(session, "echo $x; pgrep -f 'sleep 43[.]5'").await?;
     is("after ^C and more", &status.output, "1")?;
     if status.state_lost { Err("state lost".to_owned()) } else { Ok(()) }
 }
