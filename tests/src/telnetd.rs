@@ -19,6 +19,9 @@ use crate::processes::Process;
 
 const TELNETD: &str = "/usr/sbin/telnetd";
 
+/// [`Telnetd::PASSWORD`] as `openssl passwd -6` has it.
+const PASSWORD_HASH: &str = "$6$ottobed$XwORK8l6tGZZbMaoA2aBCXNMDKU3Dr5wWHhxQ.7qkCXc6jcstzFMv21IVh5YxQWLWDvb2pxu1mNrPis5dm6IO1";
+
 /// How long a server may take to listen.
 const START: Duration = Duration::from_secs(10);
 
@@ -39,6 +42,7 @@ pub struct TelnetdBuilder {
     banner: String,
     login: Option<String>,
     shell: String,
+    accounts: bool,
 }
 
 impl TelnetdBuilder {
@@ -67,6 +71,14 @@ impl TelnetdBuilder {
     #[must_use]
     pub fn shell(mut self, command: impl Into<String>) -> Self {
         self.shell = command.into();
+        self
+    }
+
+    /// With the system's own `/bin/login`, of inetutils' server only, which finds the user of the bed among the accounts.
+    /// The accounts of this machine stay as they are: the server sees others in their place. Takes root.
+    #[must_use]
+    pub fn with_accounts(mut self) -> Self {
+        self.accounts = true;
         self
     }
 
@@ -139,6 +151,7 @@ impl Telnetd {
             banner: String::new(),
             login: None,
             shell: "bash --norc --noprofile -i".into(),
+            accounts: false,
         }
     }
 
@@ -149,7 +162,8 @@ impl Telnetd {
         fs::set_permissions(&login, fs::Permissions::from_mode(0o700)).expect("the login is ours");
         let kind = description.kind;
         let (port, server) = match kind {
-            Kind::Inetutils => accept_loop(login),
+            Kind::Inetutils if description.accounts => accept_loop(by_accounts(folder.path())),
+            Kind::Inetutils => accept_loop(vec![TELNETD.into(), "-h".into(), "-E".into(), login.display().to_string()]),
             Kind::Busybox => standalone(&login),
         };
         Self { kind, port, server, _folder: folder }
@@ -275,7 +289,22 @@ fn login_script(description: &TelnetdBuilder) -> String {
     )
 }
 
-fn accept_loop(login: PathBuf) -> (u16, Server) {
+/// The command of a server that sees accounts of the bed's own, and whose login leaves no traces.
+fn by_accounts(folder: &Path) -> Vec<String> {
+    let user = Telnetd::USER;
+    for (name, line) in [
+        ("passwd", format!("{user}:x:65534:65534::/:/bin/bash\nroot:x:0:0::/:/usr/sbin/nologin\n")),
+        ("shadow", format!("{user}:{PASSWORD_HASH}:20000:0:99999:7:::\nroot:*:20000:0:99999:7:::\n")),
+    ] {
+        fs::write(folder.join(name), line).expect("the accounts are written");
+    }
+    let script = "mount --bind \"$0/passwd\" /etc/passwd && mount --bind \"$0/shadow\" /etc/shadow && \
+                  mount -t tmpfs none /var/log && { [ ! -e /run/utmp ] || mount --bind /dev/null /run/utmp; } && \
+                  exec /usr/sbin/telnetd -h";
+    ["unshare", "-m", "sh", "-c", script].iter().map(|word| (*word).to_owned()).chain([folder.display().to_string()]).collect()
+}
+
+fn accept_loop(command: Vec<String>) -> (u16, Server) {
     assert!(Path::new(TELNETD).exists(), "{TELNETD} is missing: apt-get install inetutils-telnetd");
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
     let port = listener.local_addr().expect("it has an address").port();
@@ -287,18 +316,17 @@ fn accept_loop(login: PathBuf) -> (u16, Server) {
                 return;
             }
             accepting.count.fetch_add(1, Ordering::AcqRel);
-            serve(&stream.expect("somebody connects"), &login, &accepting);
+            serve(&stream.expect("somebody connects"), &command, &accepting);
         }
     });
     (port, Server::Loop { shared, thread: Some(thread) })
 }
 
 /// As inetd does: the connection is the server's input, output and error stream.
-fn serve(stream: &TcpStream, login: &Path, accepting: &Arc<Accepting>) {
+fn serve(stream: &TcpStream, command: &[String], accepting: &Arc<Accepting>) {
     let end = || Stdio::from(OwnedFd::from(stream.try_clone().expect("a descriptor is free")));
-    let mut server = Command::new(TELNETD)
-        .args(["-h", "-E"])
-        .arg(login)
+    let mut server = Command::new(&command[0])
+        .args(&command[1..])
         .stdin(end())
         .stdout(end())
         .stderr(end())

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use otto::lab::HostSpec;
 use otto::prelude::*;
-use otto::{Error, ErrorKind, Lab, Phase, Result};
+use otto::{Error, Lab, Phase, Result};
 use otto_tests::places::{Sleeper, until, within};
 use otto_tests::telnetd::{Kind, Telnetd};
 
@@ -340,11 +340,47 @@ async fn closing_ends_what_runs() -> Result<()> {
 }
 
 #[tokio::test]
-async fn there_is_no_process_without_a_shell_yet() {
+async fn two_hundred_oneshots_share_a_few_logins() -> Result<()> {
     let server = Telnetd::inetutils();
-    let error = server.host().build().oneshot("true").await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Invalid);
-    assert!(error.to_string().contains("use `run`"), "{error}");
+    let host = server.host().build();
+    let all: Vec<_> = (0..200)
+        .map(|number| {
+            let host = host.clone();
+            tokio::spawn(async move { host.oneshot(format!("echo {number} $x; cd /tmp; x=1")).await })
+        })
+        .collect();
+    for (number, one) in all.into_iter().enumerate() {
+        let one = one.await.unwrap()?;
+        assert_eq!((one.output.trim(), one.retcode), (number.to_string().as_str(), Some(0)), "{one:?}");
+    }
+    assert!(server.connection_count().is_some_and(|count| count <= 16), "{:?}", server.connection_count());
+    host.close().await?;
+    until("nothing runs there", seconds(5), || server.sessions().is_empty()).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_systems_own_login() -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("not run: only root can give a server accounts of its own");
+        return Ok(());
+    }
+    let server = Telnetd::builder(Kind::Inetutils).with_accounts().start();
+    let host = server.host().build();
+    assert_eq!(output(&host, "id -un; pwd; stty size </dev/tty; echo $TERM").await?, "tester\n/\n50 255\ndumb");
+    let sleeper = Sleeper::new();
+    let stubborn = format!("trap '' INT HUP TERM; {}", sleeper.command());
+    assert!(host.run(stubborn).timeout(seconds(1)).await?.only()?.timed_out);
+    sleeper.is_gone().await;
+    assert_eq!(output(&host, "echo again").await?, "again");
+    host.close().await?;
+    until("nothing runs there", seconds(5), || server.sessions().is_empty()).await;
+
+    let host = server.host().password("not-this-one").build();
+    let error = refused(&host, seconds(15)).await;
+    assert_eq!(error.phase(), Some(Phase::Login), "{error}");
+    assert!(error.to_string().contains("Login incorrect") && !error.to_string().contains("not-this-one"), "{error}");
+    Ok(())
 }
 
 /// A server that refuses every option, with a login without a password and a shell on pipes behind it. In pieces, every
