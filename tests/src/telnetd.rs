@@ -1,4 +1,4 @@
-//! Real telnet servers on ports of their own: inetutils' and BusyBox's, with a login of the bed's own behind them.
+//! Real telnet servers on ports of their own: inetutils' and `BusyBox`'s, with a login of the bed's own behind them.
 
 use std::fs;
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -20,7 +20,8 @@ use crate::processes::Process;
 const TELNETD: &str = "/usr/sbin/telnetd";
 
 /// [`Telnetd::PASSWORD`] as `openssl passwd -6` has it.
-const PASSWORD_HASH: &str = "$6$ottobed$XwORK8l6tGZZbMaoA2aBCXNMDKU3Dr5wWHhxQ.7qkCXc6jcstzFMv21IVh5YxQWLWDvb2pxu1mNrPis5dm6IO1";
+const PASSWORD_HASH: &str =
+    "$6$ottobed$XwORK8l6tGZZbMaoA2aBCXNMDKU3Dr5wWHhxQ.7qkCXc6jcstzFMv21IVh5YxQWLWDvb2pxu1mNrPis5dm6IO1";
 
 /// How long a server may take to listen.
 const START: Duration = Duration::from_secs(10);
@@ -30,7 +31,7 @@ const START: Duration = Duration::from_secs(10);
 pub enum Kind {
     /// That of GNU inetutils: it negotiates by the book, and an accept loop of the bed starts one for each connection.
     Inetutils,
-    /// That of BusyBox: it says what it wants and heeds no answer but the size of the window.
+    /// That of `BusyBox`: it says what it wants and heeds no answer but the size of the window.
     Busybox,
 }
 
@@ -89,7 +90,7 @@ impl TelnetdBuilder {
     /// When a program is missing or the server does not start.
     #[must_use]
     pub fn start(self) -> Telnetd {
-        Telnetd::start_as(self)
+        Telnetd::start_as(&self)
     }
 }
 
@@ -132,7 +133,7 @@ impl Telnetd {
         Self::builder(Kind::Inetutils).start()
     }
 
-    /// BusyBox's server.
+    /// `BusyBox`'s server.
     ///
     /// # Panics
     ///
@@ -155,10 +156,10 @@ impl Telnetd {
         }
     }
 
-    fn start_as(description: TelnetdBuilder) -> Self {
+    fn start_as(description: &TelnetdBuilder) -> Self {
         let folder = tempfile::Builder::new().prefix("otto-telnetd-").tempdir().expect("a folder for telnetd");
         let login = folder.path().join("login");
-        fs::write(&login, login_script(&description)).expect("the login is written");
+        fs::write(&login, login_script(description)).expect("the login is written");
         fs::set_permissions(&login, fs::Permissions::from_mode(0o700)).expect("the login is ours");
         let kind = description.kind;
         let (port, server) = match kind {
@@ -182,7 +183,6 @@ impl Telnetd {
     }
 
     /// A host in the making that logs in here.
-    #[must_use]
     pub fn host(&self) -> TelnetHost {
         Host::telnet("127.0.0.1").id("telnetd").port(self.port).user(Self::USER).password(Self::PASSWORD)
     }
@@ -199,7 +199,7 @@ impl Telnetd {
         )
     }
 
-    /// How often somebody has connected since it started, where that is counted: not by BusyBox.
+    /// How often somebody has connected since it started, where that is counted: not by `BusyBox`.
     #[must_use]
     pub fn connection_count(&self) -> Option<usize> {
         match &self.server {
@@ -250,7 +250,8 @@ impl Telnetd {
                 let servers = shared.servers.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 signal(servers.into_iter().filter_map(Process::get), Signal::KILL);
                 let end = Instant::now() + START;
-                while !shared.servers.lock().unwrap_or_else(PoisonError::into_inner).is_empty() && Instant::now() < end {
+                while !shared.servers.lock().unwrap_or_else(PoisonError::into_inner).is_empty() && Instant::now() < end
+                {
                     thread::sleep(Duration::from_millis(2));
                 }
             }
@@ -301,7 +302,11 @@ fn by_accounts(folder: &Path) -> Vec<String> {
     let script = "mount --bind \"$0/passwd\" /etc/passwd && mount --bind \"$0/shadow\" /etc/shadow && \
                   mount -t tmpfs none /var/log && { [ ! -e /run/utmp ] || mount --bind /dev/null /run/utmp; } && \
                   exec /usr/sbin/telnetd -h";
-    ["unshare", "-m", "sh", "-c", script].iter().map(|word| (*word).to_owned()).chain([folder.display().to_string()]).collect()
+    ["unshare", "-m", "sh", "-c", script]
+        .iter()
+        .map(|word| (*word).to_owned())
+        .chain([folder.display().to_string()])
+        .collect()
 }
 
 fn accept_loop(command: Vec<String>) -> (u16, Server) {
@@ -383,7 +388,7 @@ fn listens(port: u16) -> bool {
     })
 }
 
-/// A BusyBox that has the server: Debian's `busybox` does not, its `busybox-static` does.
+/// A `BusyBox` that has the server: Debian's `busybox` does not, its `busybox-static` does.
 ///
 /// # Panics
 ///

@@ -1,6 +1,6 @@
-//! Telnet to the real servers of inetutils and BusyBox.
+//! Telnet to the real servers of inetutils and `BusyBox`.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -108,8 +108,11 @@ async fn bytes_that_telnet_has_a_meaning_for_arrive() -> Result<()> {
         assert!(got.bytes() == odd, "{kind:?}: {} bytes", got.bytes().len());
 
         let count = odd.len();
-        host.send(format!("stty raw -echo; printf 're''ady'; head -c {count} >{}; stty sane; printf 'do''ne'\n", up.display()))
-            .await?;
+        host.send(format!(
+            "stty raw -echo; printf 're''ady'; head -c {count} >{}; stty sane; printf 'do''ne'\n",
+            up.display()
+        ))
+        .await?;
         host.expect("ready").await?;
         host.send(&odd).await?;
         host.expect("done").timeout(seconds(20)).await?;
@@ -330,7 +333,8 @@ async fn closing_ends_what_runs() -> Result<()> {
             tokio::spawn(async move { host.run(command).timeout(seconds(100)).await })
         };
         sleeper.runs().await;
-        let (one, two) = within(seconds(9), "both are closed", async { tokio::join!(host.close(), host.close()) }).await;
+        let (one, two) =
+            within(seconds(9), "both are closed", async { tokio::join!(host.close(), host.close()) }).await;
         one.and(two)?;
         sleeper.is_gone().await;
         assert!(task.await.unwrap().is_err());
@@ -401,7 +405,7 @@ fn refuses_everything(opening: &'static [u8], in_pieces: bool) -> u16 {
         say(&stream, b"login: ");
         let mut shell: Option<Child> = None;
         let mut typed = Vec::new();
-        let mut bytes = (&stream).bytes().map_while(std::result::Result::ok);
+        let mut bytes = BufReader::new(&stream).bytes().map_while(std::result::Result::ok);
         while let Some(byte) = bytes.next() {
             match byte {
                 255 => match (bytes.next(), bytes.next()) {
@@ -450,8 +454,9 @@ fn refuses_everything(opening: &'static [u8], in_pieces: bool) -> u16 {
 async fn a_server_that_refuses_everything_and_one_that_speaks_in_single_bytes() -> Result<()> {
     // Options that nobody has heard of, a subnegotiation without end and one that was never agreed, commands, and again.
     let opening: &[u8] = &[
-        255, 253, 24, 255, 251, 1, 255, 251, 99, 255, 253, 98, 255, 250, 24, 1, 255, 253, 39, 255, 250, 99, 255, 255, 1, 255,
-        240, 255, 241, 255, 242, 255, 253, 24, 255, 251, 1, 255, 254, 97, b'h', b'o', 255, 249, b'!', b'\r', b'\n',
+        255, 253, 24, 255, 251, 1, 255, 251, 99, 255, 253, 98, 255, 250, 24, 1, 255, 253, 39, 255, 250, 99, 255, 255,
+        1, 255, 240, 255, 241, 255, 242, 255, 253, 24, 255, 251, 1, 255, 254, 97, b'h', b'o', 255, 249, b'!', b'\r',
+        b'\n',
     ];
     for in_pieces in [false, true] {
         let host = Host::telnet("127.0.0.1").port(refuses_everything(opening, in_pieces)).user("op").build();

@@ -248,10 +248,12 @@ mod tests {
 
     #[test]
     fn a_login_over_telnet_is_the_hosts_unless_its_options_say_more() {
-        let mut spec = HostSpec::telnet("t1", "10.0.0.1").user("admin").password("pw").cred(Cred::new("root").password("toor"));
+        let mut spec =
+            HostSpec::telnet("t1", "10.0.0.1").user("admin").password("pw").cred(Cred::new("root").password("toor"));
         let target = telnet_target(&spec).unwrap();
         assert_eq!((&*target.address, target.port, target.columns), ("10.0.0.1", 23, 255));
-        let login = |script: &LoginScript| (script.user.clone(), script.password.as_ref().map(|pw| pw.expose().to_owned()));
+        let login =
+            |script: &LoginScript| (script.user.clone(), script.password.as_ref().map(|pw| pw.expose().to_owned()));
         assert_eq!(login(&target.script), (Some("admin".into()), Some("pw".into())));
         assert!(!format!("{target:?}").contains("pw\""), "{target:?}");
         spec.telnet_options.user = Some("root".into());

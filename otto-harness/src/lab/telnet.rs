@@ -59,7 +59,8 @@ impl TelnetOptions {
     /// The fields of the table, and the port among them; all mistakes are noted.
     pub(super) fn read(reader: &Reader<'_>, fields: &mut Fields<'_>) -> (Self, Option<u16>) {
         let Some(mut table) = fields.table("telnet_options", "`telnet_options`") else { return Default::default() };
-        let number = |table: &mut Fields<'_>, name| table.integer(name, 1, 65_535).and_then(|it| u16::try_from(it).ok());
+        let number =
+            |table: &mut Fields<'_>, name| table.integer(name, 1, 65_535).and_then(|it| u16::try_from(it).ok());
         let port = number(&mut table, "port");
         let mut login = LoginOptions::read(reader, &mut table);
         // otto-sh's delimiter of all prompts: less than what otto looks for by itself.

@@ -193,7 +193,10 @@ fn wrong_types_have_a_place() {
         ("ssh_options = { connect_timeout = nan }", "above zero"),
         ("telnet_options = 3", "`telnet_options` has to be a table"),
         ("telnet_options = { login = 1 }", "`login` has to be true or false"),
-        ("telnet_options = { login_promt = 'x' }", "`telnet_options` has no field `login_promt`: did you mean `login_prompt`?"),
+        (
+            "telnet_options = { login_promt = 'x' }",
+            "`telnet_options` has no field `login_promt`: did you mean `login_prompt`?",
+        ),
         ("telnet_options = { login_prompt = 'x(' }", "`login_prompt` is no regular expression: unclosed group"),
         ("telnet_options = { password_prompt = '' }", "`password_prompt` matches where nothing was written"),
         ("telnet_options = { cols = 0 }", "`cols` has to be a whole number from 1 to 65535"),

@@ -61,9 +61,12 @@ mod tests {
             // With job control, so that the one in the background has a group of its own.
             let mut child = Command::new("setsid");
             child.args(["bash", "-c", "trap '' HUP INT TERM; set -m; sleep 600 & echo $!; sleep 600"]);
-            let mut child = child.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0).spawn().expect("setsid runs");
+            let mut child =
+                child.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0).spawn().expect("setsid runs");
             let mut line = String::new();
-            std::io::BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("it says the pid");
+            std::io::BufReader::new(child.stdout.take().expect("a pipe"))
+                .read_line(&mut line)
+                .expect("it says the pid");
             let stat = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             let background = stat(line.trim());
             let fields: Vec<&str> = background.rsplit(") ").next().unwrap_or_default().split(' ').collect();

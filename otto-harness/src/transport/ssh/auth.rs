@@ -11,9 +11,9 @@ use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg};
 
 use crate::error::Phase;
 
-use crate::transport::fault::Fault;
 use super::target::{Auth, Hidden, SshTarget};
 use super::watcher::{Table, Watcher};
+use crate::transport::fault::Fault;
 
 /// Servers close the connection after six failures by default, and a method after the agent's keys wants its turn.
 const AGENT_KEYS: usize = 4;

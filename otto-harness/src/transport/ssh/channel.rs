@@ -18,8 +18,8 @@ use crate::error::Phase;
 
 use super::connection::{Connection, Permit};
 use super::control;
-use crate::transport::fault::Fault;
 use super::inbox::Inbox;
+use crate::transport::fault::Fault;
 
 /// How long the server gets to close a channel itself, before we do.
 const PATIENCE: Duration = Duration::from_secs(1);

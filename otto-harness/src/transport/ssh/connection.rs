@@ -15,12 +15,12 @@ use crate::error::Phase;
 
 use super::channel::Channel;
 use super::control;
-use super::trouble::Trouble;
-use crate::transport::fault::Fault;
 use super::inbox::{CLOSED_HERE, Inbox};
 use super::target::SshTarget;
+use super::trouble::Trouble;
 use super::watcher::{Table, Watcher};
 use super::wire::HangUp;
+use crate::transport::fault::Fault;
 
 /// The longest pause between two attempts to open a channel on a server that is full.
 const LONGEST_PAUSE: Duration = Duration::from_millis(64);

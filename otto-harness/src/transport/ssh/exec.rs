@@ -13,8 +13,8 @@ use crate::transport::{BoxFuture, Exec, Incoming, Inlet, Interrupt, Outlet, Tran
 
 use super::channel::Channel;
 use super::connection::{Connection, Permit};
-use super::trouble::Trouble;
 use super::inbox::{GREETING, Stream, Taken};
+use super::trouble::Trouble;
 
 /// Once a process has ended, so long a silence ends its output, even if a child of it could still write.
 pub(super) const SILENCE: Duration = Duration::from_millis(50);

@@ -6,9 +6,9 @@ use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
 
 use crate::error::Phase;
 
-use crate::transport::fault::Fault;
 use super::known_hosts::{self, KnownHosts, Verdict};
 use super::target::{HostKeyCheck, SshTarget};
+use crate::transport::fault::Fault;
 
 /// One of the keys that a target names itself.
 #[derive(Debug)]

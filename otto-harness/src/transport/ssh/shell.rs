@@ -18,9 +18,9 @@ use crate::transport::{BoxFuture, Incoming, Inlet, Interrupt, Outlet, Transport,
 use super::channel::{Channel, Writer};
 use super::connection::{Connection, Permit};
 use super::exec::{SILENCE, Silence};
+use super::inbox::{GREETING, Stream, Taken};
 use super::trouble::Trouble;
 use crate::transport::fault::Fault;
-use super::inbox::{GREETING, Stream, Taken};
 
 /// Says who it is, then waits until the shell ends.
 ///

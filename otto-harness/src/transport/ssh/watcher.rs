@@ -11,10 +11,10 @@ use russh::{Channel as RawChannel, ChannelId, Sig};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-use crate::transport::fault::Fault;
-use crate::transport::tcp::Keepalive;
 use super::host_key::HostKeys;
 use super::inbox::{Exit, Inbox, Stream};
+use crate::transport::fault::Fault;
+use crate::transport::tcp::Keepalive;
 
 /// The channels of a connection by their number, and why the connection ended if it did.
 #[derive(Debug, Default)]

@@ -186,7 +186,7 @@ impl Codec {
     }
 
     /// Whether the server writes a NUL behind a lone carriage return, as it has to unless its data are binary (RFC 854,
-    /// page 11). One that does not answer when it is asked for binary data (BusyBox) does not know of that either, so
+    /// page 11). One that does not answer when it is asked for binary data, as that of `BusyBox`, does not know of that either, so
     /// that a NUL of its is always data.
     fn pads_returns(&self) -> bool {
         self.begun && self.options.their_binary == Side::No
@@ -343,8 +343,7 @@ mod tests {
     }
 
     /// What we say to the first sign of telnet.
-    const WISHES: [u8; 12] =
-        [IAC, WILL, BINARY, IAC, DO, BINARY, IAC, DO, SUPPRESS_GO_AHEAD, IAC, WILL, WINDOW_SIZE];
+    const WISHES: [u8; 12] = [IAC, WILL, BINARY, IAC, DO, BINARY, IAC, DO, SUPPRESS_GO_AHEAD, IAC, WILL, WINDOW_SIZE];
     const REFUSES_ALL: [u8; 12] =
         [IAC, DONT, BINARY, IAC, WONT, BINARY, IAC, WONT, SUPPRESS_GO_AHEAD, IAC, DONT, WINDOW_SIZE];
 
@@ -446,10 +445,7 @@ mod tests {
         assert_eq!((&data[..], codec.out().len()), (&b"x"[..], 0));
         assert!(codec.subnegotiation.capacity() <= 4 * SUBNEGOTIATION, "{}", codec.subnegotiation.capacity());
         // Without its end: the command that follows counts, what it said does not.
-        assert_eq!(
-            answers(&mut codec, &[IAC, SB, TERMINAL_TYPE, SEND, IAC, DO, 99, IAC, SE]),
-            [IAC, WONT, 99]
-        );
+        assert_eq!(answers(&mut codec, &[IAC, SB, TERMINAL_TYPE, SEND, IAC, DO, 99, IAC, SE]), [IAC, WONT, 99]);
     }
 
     #[test]

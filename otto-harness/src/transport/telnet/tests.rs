@@ -147,7 +147,12 @@ async fn a_server_that_does_not_read_takes_no_more_and_loses_nothing() {
     };
     let ((), got) = tokio::join!(typing, reading);
     // Remainders never reach 255, but 13 is followed by a NUL where binary was not agreed.
-    let got: Vec<u8> = got.iter().enumerate().filter(|(at, byte)| **byte != 0 || got[at.saturating_sub(1)] != 13).map(|(_, byte)| *byte).collect();
+    let got: Vec<u8> = got
+        .iter()
+        .enumerate()
+        .filter(|(at, byte)| **byte != 0 || got[at.saturating_sub(1)] != 13)
+        .map(|(_, byte)| *byte)
+        .collect();
     assert!(got == data, "{} of {}", got.len(), data.len());
 }
 
