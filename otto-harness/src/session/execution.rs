@@ -1,8 +1,8 @@
 //! One command while it runs: which bytes of which outlet are its output, and whether it has ended.
 
 use super::capture::{CAP, Capture, Lines};
-use super::frame::{Nonce, Streams};
-use super::outlet::Track;
+use super::frame::{Marker, Nonce, Streams};
+use super::outlet::{Seek, Track};
 use crate::transport::Outlet;
 
 /// What else sees a command's output as it comes.
@@ -24,21 +24,35 @@ impl Sink<'_, '_> {
 #[derive(Debug)]
 pub(crate) struct Execution {
     streams: Streams,
+    nonce: Nonce,
     out: Track,
     /// The outlet of errors, or the terminal.
     other: Option<Track>,
+    /// Set when what was typed and not read has to be thrown away before the next command.
+    drain: Option<Drain>,
     output: Capture,
     errors: Capture,
 }
 
+/// How far that has come.
+#[derive(Debug)]
+struct Drain {
+    seek: Seek,
+    asked: bool,
+    done: bool,
+}
+
 impl Execution {
-    pub(crate) fn new(nonce: Nonce, streams: Streams) -> Self {
+    /// `exit` is the nonce with which the shell says that it ends.
+    pub(crate) fn new(nonce: Nonce, streams: Streams, drain: bool, exit: Option<Nonce>) -> Self {
         let (out, other) = match streams {
-            Streams::Merged | Streams::Line => (Track::new(nonce), None),
+            Streams::Merged => (Track::new(nonce), None),
+            Streams::Line | Streams::LineTerminal => (Track::new(nonce).until_exit(exit), None),
             Streams::Separate => (Track::new(nonce), Some(Track::new(nonce))),
             Streams::Terminal => (Track::end_only(nonce), Some(Track::new(nonce))),
         };
-        Self { streams, out, other, output: Capture::new(CAP), errors: Capture::new(CAP) }
+        let drain = drain.then(|| Drain { seek: Seek::new(nonce, Marker::Drained), asked: false, done: false });
+        Self { streams, nonce, out, other, drain, output: Capture::new(CAP), errors: Capture::new(CAP) }
     }
 
     pub(crate) fn streams(&self) -> Streams {
@@ -47,8 +61,21 @@ impl Execution {
 
     /// Takes a piece of an outlet's bytes. What is output of the command on its terminal is handed to `typed` too.
     pub(crate) fn feed(&mut self, outlet: Outlet, piece: &[u8], sink: &mut Sink<'_, '_>, mut typed: impl FnMut(&[u8])) {
+        if let Some(drain) = &mut self.drain
+            && outlet == Outlet::Out
+        {
+            drain.done |= drain.seek.feed(piece);
+        }
         match (self.streams, outlet) {
             (Streams::Terminal, Outlet::Out) => self.out.feed(piece, |_| {}),
+            (Streams::LineTerminal, Outlet::Out) => {
+                let output = &mut self.output;
+                self.out.feed(piece, |bytes| {
+                    output.push(bytes);
+                    sink.push(bytes);
+                    typed(bytes);
+                });
+            }
             (_, Outlet::Out) => {
                 let output = &mut self.output;
                 self.out.feed(piece, |bytes| {
@@ -97,9 +124,31 @@ impl Execution {
         self.out.ended()
     }
 
-    /// Whether every outlet it wrote to is at its end.
+    /// Whether every outlet it wrote to is at its end, and nothing that was typed for it is left.
     pub(crate) fn complete(&self) -> bool {
+        self.written() && self.drain.as_ref().is_none_or(|drain| drain.done)
+    }
+
+    /// Whether every outlet it wrote to is at its end.
+    fn written(&self) -> bool {
         self.out.ended().is_some() && self.other.as_ref().is_none_or(|track| track.ended().is_some())
+    }
+
+    /// The exit code with which the shell said that it ends.
+    pub(crate) fn exited(&self) -> Option<i32> {
+        self.out.exited()
+    }
+
+    /// Whether something may have been typed for it that it did not read.
+    pub(crate) fn drains(&self) -> bool {
+        self.drain.is_some()
+    }
+
+    /// The nonce of the line that ends what was typed for it. It is to be typed now, and once.
+    pub(crate) fn to_drain(&mut self) -> Option<Nonce> {
+        let written = self.written();
+        let drain = self.drain.as_mut().filter(|_| written)?;
+        (!std::mem::replace(&mut drain.asked, true)).then_some(self.nonce)
     }
 
     /// Its outlets end at the answer to this probe, too.

@@ -21,7 +21,7 @@ pub(crate) enum Dialect {
 }
 
 impl Dialect {
-    fn builtin(self) -> &'static str {
+    pub(super) fn builtin(self) -> &'static str {
         match self {
             Self::Posix => "\\command",
             Self::Zsh => "\\builtin",
@@ -29,7 +29,7 @@ impl Dialect {
     }
 
     /// In zsh, `builtin eval` is not needed to survive a syntax error.
-    fn eval(self) -> &'static str {
+    pub(super) fn eval(self) -> &'static str {
         match self {
             Self::Posix => "\\command eval",
             Self::Zsh => "\\builtin eval",
@@ -54,7 +54,7 @@ impl Nonce {
         }))
     }
 
-    fn as_str(&self) -> &str {
+    pub(super) fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
@@ -89,6 +89,12 @@ pub(crate) enum Marker {
     Probe,
     /// The interactive loop reads its next line.
     Prompt,
+    /// The interactive loop was left, by ^C: the shell is at its own prompt.
+    Left,
+    /// What was typed for a command and not read by it has been thrown away.
+    Drained,
+    /// The shell ends; its exit code follows.
+    Exit,
 }
 
 impl Marker {
@@ -98,6 +104,9 @@ impl Marker {
             Self::End => b'E',
             Self::Probe => b'P',
             Self::Prompt => b'Q',
+            Self::Left => b'L',
+            Self::Drained => b'D',
+            Self::Exit => b'X',
         }
     }
 }
@@ -117,8 +126,17 @@ pub(crate) enum Streams {
     Separate,
     /// All on the terminal, input too.
     Terminal,
-    /// One line carries everything.
+    /// One line carries everything; the command's output goes through a pipe to it.
     Line,
+    /// One line carries everything, and it is the command's terminal.
+    LineTerminal,
+}
+
+impl Streams {
+    /// Whether the command has a terminal.
+    pub(crate) fn terminal(self) -> bool {
+        matches!(self, Self::Terminal | Self::LineTerminal)
+    }
 }
 
 /// Quotes for a shell, so that it reads exactly these bytes.
@@ -145,29 +163,37 @@ pub(crate) struct Frame<'a> {
     pub(crate) last_code: i32,
     /// Whether the shell's option to show what it reads has to go off first.
     pub(crate) verbose: bool,
+    /// Whether something may be typed for the command that it does not read.
+    pub(crate) drain: bool,
 }
 
 impl Frame<'_> {
     /// The line to write.
     pub(crate) fn render(&self) -> String {
-        let &Self { dialect, nonce, text, streams, last_code, verbose } = self;
+        let mut line = String::with_capacity(self.text.len() + 256);
+        self.head(&mut line);
+        quote_onto(&mut line, self.text);
+        self.tail(&mut line);
+        line
+    }
+
+    /// What comes before the script text.
+    pub(super) fn head(&self, line: &mut String) {
+        let &Self { dialect, nonce, streams, last_code, verbose, .. } = self;
         let (builtin, eval, nonce) = (dialect.builtin(), dialect.eval(), nonce.as_str());
-        let mut line = String::with_capacity(text.len() + 192);
         // Writing to a String cannot fail.
         let mut put = |part: fmt::Arguments<'_>| {
             let _ = line.write_fmt(part);
         };
-        let begin = |to: &str, put: &mut dyn FnMut(fmt::Arguments<'_>)| {
-            put(format_args!("{builtin} printf '\\36B{nonce};'{to};"));
-        };
-        match streams {
-            Streams::Merged | Streams::Line => begin(">&8", &mut put),
-            Streams::Separate => {
-                begin(">&9", &mut put);
-                begin(">&8", &mut put);
-            }
-            Streams::Terminal => begin(">/dev/tty", &mut put),
+        if streams == Streams::Separate {
+            put(format_args!("{builtin} printf '\\36B{nonce};'>&9;"));
         }
+        let (begin, end) = match streams {
+            Streams::Merged | Streams::Line | Streams::Separate => ("&8", "&8"),
+            Streams::Terminal => ("/dev/tty", "&8"),
+            Streams::LineTerminal => ("&9", "&9"),
+        };
+        put(format_args!("{builtin} printf '\\36B{nonce};'>{begin};"));
         if verbose {
             // The shell would write the text that it reads to where the command's errors go.
             put(format_args!("{builtin} set +v;"));
@@ -176,57 +202,85 @@ impl Frame<'_> {
             // Before `||`, a code that is not 0 neither ends a shell with errexit nor runs a trap on ERR.
             // If the command before has put something else in the place of that function, the command would not be run at
             // all: then the frame says so.
-            put(format_args!("{{ __otto_rc {last_code};}} >&2&&{builtin} printf '\\36E{nonce} {SKIPPED};'>&8||"));
+            put(format_args!("{{ __otto_rc {last_code};}} >&2&&{builtin} printf '\\36E{nonce} {SKIPPED};'>{end}||"));
         }
         put(format_args!("{eval} "));
-        quote_onto(&mut line, text);
+    }
+
+    /// What comes after the script text.
+    pub(super) fn tail(&self, line: &mut String) {
+        let (builtin, nonce) = (self.dialect.builtin(), self.nonce.as_str());
         // Output goes to 8 and not to the shell's own 1, which a command may have closed or turned to a file, and which an
         // interrupt that hits bash in a redirection may leave turned: what a command wrote must not be lost.
-        line.push_str(match streams {
+        line.push_str(match self.streams {
             Streams::Merged => " </dev/null >&8 2>&8 6>&- 7>&- 8>&- 9>&-;",
             Streams::Separate => " </dev/null >&8 2>&9 6>&- 7>&- 8>&- 9>&-;",
             Streams::Terminal => " </dev/tty >/dev/tty 2>&1 6>&- 7>&- 8>&- 9>&-;",
-            Streams::Line => " </dev/null >&8 2>&8 8>&-;",
+            // 7 stays, for a shell that ends in this command: see `line`.
+            Streams::Line => " </dev/null >&8 2>&8 6>&- 7>&8 8>&- 9>&-;",
+            Streams::LineTerminal => " <&6 >&9 2>&9 6>&- 7>&8 8>&- 9>&-;",
         });
+        let (end, other) = match self.streams {
+            Streams::Merged | Streams::Line => ("&8", None),
+            Streams::Separate => ("&8", Some("&9")),
+            Streams::Terminal => ("&8", Some("/dev/tty")),
+            Streams::LineTerminal => ("&9", None),
+        };
         // What a trap on DEBUG writes for this word of ours goes where the shell's own errors go, which is nowhere.
-        let _ = write!(line, "{{ {builtin} printf '\\36E{nonce} %s %s;' \"$?\" \"$-\">&8;}} >&2");
-        match streams {
-            Streams::Merged | Streams::Line => {}
-            Streams::Separate => {
-                let _ = write!(line, ";{builtin} printf '\\36E{nonce};'>&9");
-            }
-            Streams::Terminal => {
-                let _ = write!(line, ";{builtin} printf '\\36E{nonce};'>/dev/tty");
-            }
+        let _ = write!(line, "{{ {builtin} printf '\\36E{nonce} %s %s;' \"$?\" \"$-\">{end};}} >&2");
+        if let Some(other) = other {
+            let _ = write!(line, ";{builtin} printf '\\36E{nonce};'>{other}");
+        }
+        if self.drain {
+            let (from, to) = if self.streams == Streams::LineTerminal { ("&6", "&9") } else { ("/dev/tty", "&8") };
+            let _ = write!(line, ";__otto_d {nonce} <{from};{builtin} printf '\\36D{nonce};'>{to}");
         }
         line.push('\n');
-        line
     }
 }
 
-/// The first line a shell gets: it becomes quiet, keeps its descriptors, and says who it is in an end marker:
-/// `<pid> <family>`.
+/// What is typed for [`drain`] to end at. A shell that reads it as a command does nothing.
+pub(crate) fn drained(nonce: Nonce) -> Vec<u8> {
+    format!(": otto-over-{}\n", nonce.as_str()).into_bytes()
+}
+
+/// Throws away what was typed on the terminal of a shell whose commands are on a pipe, up to [`drained`].
+pub(crate) fn drain(dialect: Dialect, nonce: Nonce) -> String {
+    let (builtin, nonce) = (dialect.builtin(), nonce.as_str());
+    format!("__otto_d {nonce} </dev/tty;{builtin} printf '\\36D{nonce};'>&8\n")
+}
+
+/// Functions that frames use.
+///
+/// `__otto_rc` sets `$?`. `__otto_d` reads lines until one has the nonce; an end of file that was typed is not the end of
+/// what was typed, but a terminal that answers nothing else is gone.
+pub(super) const FUNCTIONS: &str = "__otto_rc() { return \"$1\"; };\
+     __otto_d() { __otto_n=;while :;do IFS= read -r __otto_l||__otto_n=x$__otto_n;\
+     case $__otto_l$__otto_n in *$1*|*xxxxxxxxx) return 0;;esac;done; }";
+
+/// The first line a shell on pipes gets: it becomes quiet, and says who it is in an end marker: `<pid> <family>`.
 ///
 /// Job control goes off here, because a shell that finds a terminal turns it on whatever its arguments say: without it,
 /// all that the shell runs in the foreground and behind is one process group, which can be stopped and seen to be gone.
 ///
 /// It must not be followed by anything before it is answered: dash forgets what it had read ahead when a command fails.
-pub(crate) fn handshake(nonce: Nonce, line: bool) -> String {
-    let keep = if line { "exec 8>&1;" } else { "" };
+pub(crate) fn handshake(nonce: Nonce) -> String {
     let nonce = nonce.as_str();
     format!(
-        "{keep}set +m;PS1= PS2= PROMPT_COMMAND=;unset TMOUT HISTFILE MAILCHECK 2>/dev/null;\
-         case ${{ZSH_VERSION+z}}${{BASH_VERSION+b}} in \
-         z) unsetopt prompt_sp prompt_cr banghist;; \
-         b) set +o history;set +H;; esac 2>/dev/null;\
-         __otto_rc() {{ return \"$1\"; }};\
+        "{QUIET};{FUNCTIONS};\
          printf '\\36E{nonce} %s %s;' \"$$\" \"${{ZSH_VERSION+zsh}}${{BASH_VERSION+bash}}\" >&8;exec 2>/dev/null\n"
     )
 }
 
+/// No job control, prompts, history or time-out of its own.
+pub(super) const QUIET: &str = "set +m;PS1= PS2= PROMPT_COMMAND=;unset TMOUT HISTFILE MAILCHECK 2>/dev/null;\
+     case ${ZSH_VERSION+z}${BASH_VERSION+b} in \
+     z) unsetopt zle prompt_sp prompt_cr banghist;; \
+     b) set +o history;set +H;; esac 2>/dev/null";
+
 /// Puts a shell's output back where it was at first. An interrupt that hits bash just while it begins or ends a redirection
 /// leaves that in force, and what the next command writes would be lost.
-const BACK_TO_THE_OUTLET: &str = "exec >&8 2>/dev/null;";
+pub(super) const BACK_TO_THE_OUTLET: &str = "exec >&8 2>/dev/null;";
 
 /// A question that only a shell at its prompt answers, to be asked after an interrupt.
 pub(crate) fn probe(dialect: Dialect, nonce: Nonce, terminal: bool) -> String {
@@ -286,9 +340,9 @@ mod tests {
     fn nonces_differ_and_never_stand_as_markers_in_a_frame() {
         let nonce = Nonce::new();
         assert_ne!(nonce, Nonce::new());
-        for streams in [Streams::Merged, Streams::Separate, Streams::Terminal, Streams::Line] {
-            let frame =
-                Frame { dialect: Dialect::Posix, nonce, text: "true", streams, last_code: 3, verbose: true }.render();
+        for streams in [Streams::Merged, Streams::Separate, Streams::Terminal] {
+            let (dialect, text) = (Dialect::Posix, "true");
+            let frame = Frame { dialect, nonce, text, streams, last_code: 3, verbose: true, drain: true }.render();
             assert!(frame.contains(nonce.as_str()) && frame.ends_with('\n'));
             assert!(!frame.as_bytes().contains(&MARK), "{frame}");
         }

@@ -7,6 +7,7 @@
 use memchr::memmem;
 
 use super::frame::{self, Dialect, Marker, Nonce, STOP};
+use super::line::{self, Line};
 use super::outlet::Track;
 
 /// One such loop.
@@ -15,6 +16,11 @@ pub(crate) struct Interactive {
     nonce: Nonce,
     terminal: Track,
     prompt: [u8; 14],
+    /// Set on a line, where the shell's own prompt says that ^C has ended the loop.
+    left: Option<[u8; 14]>,
+    /// After ^C on a line: how many lines were typed since, less those that the shell has come back from; whether the
+    /// shell said that ^C brought it to its own prompt.
+    since_interrupt: Option<(usize, bool)>,
     held: Vec<u8>,
     /// Whether a line was typed that the shell has not come back from.
     busy: bool,
@@ -26,18 +32,24 @@ pub(crate) struct Interactive {
 
 impl Interactive {
     /// A loop, and the text that starts it.
-    pub(crate) fn start(dialect: Dialect) -> (Self, String) {
+    pub(crate) fn start(dialect: Dialect, line: Option<Line>) -> (Self, String) {
         let nonce = Nonce::new();
         let new = Self {
             nonce,
-            terminal: Track::new(nonce),
+            terminal: Track::new(nonce).until_exit(line.map(|line| line.exit)),
             prompt: nonce.marker(Marker::Prompt),
+            left: line.map(|_| nonce.marker(Marker::Left)),
+            since_interrupt: None,
             held: Vec::new(),
             busy: false,
             partial: false,
             interrupted: false,
         };
-        (new, frame::interactive(dialect, nonce))
+        let text = match line {
+            Some(line) => line::interactive(dialect, nonce, &frame::leave(nonce), line),
+            None => frame::interactive(dialect, nonce),
+        };
+        (new, text)
     }
 
     /// Takes note of what is typed. Some says that this text has to be given to the shell's commands as well: ^C ends the
@@ -46,23 +58,40 @@ impl Interactive {
         self.busy |= text.iter().any(|byte| matches!(byte, b'\n' | b'\r' | 0x03 | 0x04 | 0x1c));
         self.partial = text.last().is_some_and(|last| !matches!(last, b'\n' | b'\r'));
         self.interrupted |= text.contains(&0x03);
+        if self.left.is_some() {
+            if let Some(at) = memchr::memrchr(0x03, text) {
+                self.since_interrupt = Some((newlines(&text[at..]), false));
+            } else if let Some((lines, _)) = &mut self.since_interrupt {
+                *lines += newlines(text);
+            }
+            return None;
+        }
         text.contains(&0x03).then(|| frame::interrupted_over(dialect, self.nonce))
     }
 
     /// Takes a piece of the terminal's output; hands on what programs wrote.
     pub(crate) fn feed(&mut self, piece: &[u8], mut output: impl FnMut(&[u8])) {
-        let Self { terminal, prompt, held, busy, .. } = self;
+        let Self { terminal, prompt, left, since_interrupt, held, busy, .. } = self;
         terminal.feed(piece, |bytes| held.extend_from_slice(bytes));
-        while let Some(at) = memmem::find(held, &*prompt) {
+        let markers = || std::iter::once(&*prompt).chain(&*left);
+        while let Some(at) = markers().filter_map(|marker| memmem::find(held, marker)).min() {
             let Some(stop) = memchr::memchr(STOP, &held[at..]) else { break };
             output(&held[..at]);
+            if left.is_some_and(|left| held[at..].starts_with(&left)) {
+                // An error of the shell's own can end the loop too.
+                let (lines, came_back) = since_interrupt.get_or_insert((0, false));
+                *lines = lines.saturating_sub(usize::from(*came_back));
+                *came_back = true;
+            } else {
+                *busy = false;
+            }
             held.drain(..=at + stop);
-            *busy = false;
         }
         // A marker may be cut: what could be its start waits for the rest.
         let keep = memchr::memrchr(prompt[0], held).filter(|at| {
             let end = &held[*at..];
-            if end.len() < prompt.len() { prompt.starts_with(end) } else { end.starts_with(&*prompt) }
+            markers()
+                .any(|marker| if end.len() < marker.len() { marker.starts_with(end) } else { end.starts_with(marker) })
         });
         let ready = if terminal.ended().is_some() { held.len() } else { keep.unwrap_or(held.len()) };
         output(&held[..ready]);
@@ -81,7 +110,24 @@ impl Interactive {
 
     /// Whether the loop has ended.
     pub(crate) fn over(&self) -> bool {
-        self.terminal.ended().is_some()
+        self.terminal.ended().is_some() || self.since_interrupt == Some((0, true))
+    }
+
+    /// Whether ^C has ended the loop before it could set right what it had begun.
+    pub(crate) fn cut_short(&self) -> bool {
+        self.terminal.ended().is_none() && self.since_interrupt.is_some_and(|(_, left)| left)
+    }
+
+    /// The next time the shell says that it is at its prompt, it has read all that was typed: a line was typed at the end.
+    pub(crate) fn forget_lines(&mut self) {
+        if let Some((lines, _)) = &mut self.since_interrupt {
+            *lines = 1;
+        }
+    }
+
+    /// The exit code with which the shell said that it ends.
+    pub(crate) fn exited(&self) -> Option<i32> {
+        self.terminal.exited()
     }
 
     /// Whether a program that was started by what was typed still runs, as far as the shell has said.
@@ -99,20 +145,24 @@ impl Interactive {
     }
 }
 
+fn newlines(text: &[u8]) -> usize {
+    text.iter().filter(|byte| matches!(byte, b'\n' | b'\r')).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn prompts_are_taken_out_however_they_are_cut() {
-        let (one, _) = Interactive::start(Dialect::Posix);
+        let (one, _) = Interactive::start(Dialect::Posix, None);
         let mut bytes = b"noise".to_vec();
         bytes.extend(one.nonce.marker(Marker::Begin));
         bytes.extend(b";>>> \x1eQx ");
         bytes.extend(one.nonce.marker(Marker::Prompt));
         bytes.extend(b" 0 hi;more");
         for size in 1..bytes.len() {
-            let mut loop_of = Interactive { nonce: one.nonce, ..Interactive::start(Dialect::Posix).0 };
+            let mut loop_of = Interactive { nonce: one.nonce, ..Interactive::start(Dialect::Posix, None).0 };
             loop_of.terminal = Track::new(one.nonce);
             loop_of.prompt = one.prompt;
             loop_of.typed(Dialect::Posix, b"python3\n");

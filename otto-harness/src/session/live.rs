@@ -1,4 +1,4 @@
-//! A shell that answers: the handshake, one command at a time, and finding back to the prompt when a command was stopped.
+//! A shell that answers: one command at a time, and finding back to the prompt when a command was stopped.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -14,12 +14,9 @@ use super::capture::Lines;
 use super::execution::{Execution, Sink};
 use super::frame::{self, Dialect, Frame, Marker, Nonce, Streams};
 use super::interactive::Interactive;
-use super::outlet::{Seek, Track};
-use crate::error::{Error, ErrorKind, Phase, Result};
-use crate::transport::{Ending, Incoming, Inlet, Interrupt, Outlet, Transport, Wiring};
-
-/// How long a shell may take to answer the handshake.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+use super::line::{self, Line};
+use super::outlet::Seek;
+use crate::transport::{Ending, Incoming, Inlet, Interrupt, Outlet, Transport};
 
 /// How long to wait for a stopped command's shell to be back, before the next, harder means.
 const PATIENCE: Duration = Duration::from_millis(400);
@@ -51,6 +48,10 @@ pub(crate) enum Recovery {
 pub(crate) struct Live {
     pub(crate) transport: Box<dyn Transport>,
     pub(crate) dialect: Dialect,
+    /// Set when one line carries everything.
+    pub(crate) line: Option<Line>,
+    /// A carriage return at the end of what was read, of which it is not known yet whether the terminal added it.
+    held_return: bool,
     /// Whether its `exit` writes the word, as that of an interactive bash does.
     pub(crate) says_exit: bool,
     /// What still has to be written. It outlives a caller that was dropped while writing.
@@ -71,11 +72,13 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// Shakes hands with the shell of a transport.
-    pub(crate) async fn handshake(transport: Box<dyn Transport>) -> Result<Self> {
-        let mut live = Self {
+    /// Over a transport whose shell has said nothing yet.
+    pub(super) fn new(transport: Box<dyn Transport>) -> Self {
+        Self {
             transport,
             dialect: Dialect::Posix,
+            line: None,
+            held_return: false,
             says_exit: false,
             queue: VecDeque::new(),
             scratch: Vec::new(),
@@ -87,46 +90,6 @@ impl Live {
             suspect: false,
             undelivered: false,
             ended: None,
-        };
-        let mut said = Vec::new();
-        let answered = timeout(HANDSHAKE, live.greet(&mut said)).await;
-        let why = match answered {
-            Ok(Ok(())) => return Ok(live),
-            Ok(Err(why)) => why,
-            Err(_) => format!("it did not answer within {} s", HANDSHAKE.as_secs()),
-        };
-        let mut message = format!("no shell came up: {why}");
-        for line in last_lines(&said) {
-            message.push_str("\n  | ");
-            message.push_str(&line);
-        }
-        Err(Error::new(ErrorKind::Connect(Phase::Shell), message).hint(
-            "the account's shell has to be of the Bourne family, and its start-up files must not wait or replace it",
-        ))
-    }
-
-    async fn greet(&mut self, said: &mut Vec<u8>) -> Result<(), String> {
-        let nonce = Nonce::new();
-        let line = self.transport.wiring() == Wiring::Line;
-        self.write(Inlet::Commands, frame::handshake(nonce, line).into_bytes());
-        let mut track = Track::end_only(nonce);
-        loop {
-            match self.step().await.map_err(|error| error.to_string())? {
-                Incoming::Data(Outlet::Out) => track.feed(&self.scratch, |bytes| said.extend_from_slice(bytes)),
-                Incoming::Data(_) => said.extend_from_slice(&self.scratch),
-                Incoming::Gap(_) => {}
-                Incoming::Ended(ending) => return Err(ending.to_string()),
-            }
-            if let Some(fields) = track.ended() {
-                self.says_exit = fields.ends_with("bash");
-                if fields.ends_with("zsh") {
-                    self.dialect = Dialect::Zsh;
-                }
-                return Ok(());
-            }
-            if said.len() > 64 * 1024 {
-                said.drain(..32 * 1024);
-            }
         }
     }
 
@@ -155,6 +118,9 @@ impl Live {
         self.poll_write(cx);
         self.scratch.clear();
         let incoming = ready!(self.transport.poll_read(cx, &mut self.scratch));
+        if self.line.is_some_and(|line| !line.stty) && matches!(incoming, Ok(Incoming::Data(_))) {
+            self.without_added_returns();
+        }
         if let Ok(Incoming::Gap(count)) = incoming {
             // As when more is written than is kept: the newest counts, and the end marker is the newest of all.
             tracing::warn!("{count} bytes of output were not read in time, and are lost");
@@ -163,6 +129,22 @@ impl Live {
             }
         }
         Poll::Ready(incoming)
+    }
+
+    /// Takes away the carriage return that a terminal adds before each line feed when it could not be told not to.
+    fn without_added_returns(&mut self) {
+        if std::mem::take(&mut self.held_return) {
+            self.scratch.insert(0, b'\r');
+        }
+        if self.scratch.ends_with(b"\r") {
+            self.scratch.pop();
+            self.held_return = true;
+        }
+        let mut at = 0;
+        while let Some(found) = memchr::memmem::find(&self.scratch[at..], b"\r\n") {
+            self.scratch.remove(at + found);
+            at += found;
+        }
     }
 
     /// An inlet that takes no more belongs to a shell that has ended: the read says how.
@@ -193,13 +175,15 @@ impl Live {
         .await;
     }
 
-    /// Begins a command: its frame is queued, and from now on it is this shell's running command.
-    pub(crate) fn begin(&mut self, text: &str, streams: Streams) {
+    /// Begins a command: its frame is queued, and from now on it is this shell's running command. `drain` says that answers
+    /// may be typed for it.
+    pub(crate) fn begin(&mut self, text: &str, streams: Streams, drain: bool) {
         let nonce = Nonce::new();
-        let Self { dialect, last_code, verbose, .. } = *self;
-        let frame = Frame { dialect, nonce, text, streams, last_code, verbose };
-        self.running = Some(Execution::new(nonce, streams));
-        self.write(Inlet::Commands, frame.render().into_bytes());
+        let Self { dialect, last_code, verbose, line, .. } = *self;
+        let frame = Frame { dialect, nonce, text, streams, last_code, verbose, drain };
+        let text = line.map_or_else(|| frame.render(), |line| line::frame(&frame, line));
+        self.running = Some(Execution::new(nonce, streams, drain, line.map(|line| line.exit)));
+        self.write(Inlet::Commands, text.into_bytes());
     }
 
     /// Reads until the running command has ended, typing answers to what it writes on the terminal.
@@ -223,6 +207,15 @@ impl Live {
                     running.feed(outlet, &self.scratch, sink, |bytes| typed.extend(answers.when_written(bytes)));
                     if running.complete() {
                         return Ok(End::Seen);
+                    }
+                    if let Some(code) = running.exited() {
+                        let ending = Ending { code: Some(code), ..Ending::default() };
+                        self.ended = Some(ending.clone());
+                        return Ok(End::Shell(ending));
+                    }
+                    if let Some(nonce) = running.to_drain() {
+                        // An answer to what it wrote last has nobody to read it.
+                        typed = frame::drained(nonce);
                     }
                     self.answer(typed);
                 }
@@ -256,16 +249,27 @@ impl Live {
     /// answers; then again; then the end of the shell and all it started. Bounded: 3 s.
     pub(crate) async fn recover(&mut self, sink: &mut Sink<'_, '_>) -> Recovery {
         self.suspect = true;
+        // On a line, what has not been typed yet need not be: until its last line is, nothing of the command runs. And the
+        // terminal throws away what it holds when it is interrupted.
+        let typed_in_part = self.line.is_some() && self.has_queued();
+        if typed_in_part {
+            self.queue.clear();
+        }
         // Before the frame is read in whole, an interrupt would make the shell forget a part of it and run the rest.
-        let begun =
-            timeout(PATIENCE, self.follow_until(sink, |live| live.running.as_ref().is_none_or(Execution::begun)));
-        if begun.await.is_ok() && self.ended.is_none() {
+        let begun = typed_in_part
+            || timeout(PATIENCE, self.follow_until(sink, |live| live.running.as_ref().is_none_or(Execution::begun)))
+                .await
+                .is_ok();
+        if (begun || self.line.is_some()) && self.ended.is_none() {
             for _ in 0..2 {
                 if !self.transport.interrupt(Interrupt::Gentle).await {
                     break;
                 }
                 if timeout(PATIENCE, self.probe(sink)).await.is_ok_and(|answered| answered) {
-                    return Recovery::Alive;
+                    if self.drained(sink).await {
+                        return Recovery::Alive;
+                    }
+                    break;
                 }
                 if self.ended.is_some() {
                     break;
@@ -274,6 +278,34 @@ impl Live {
         }
         let killed = timeout(Duration::from_millis(1500), self.transport.interrupt(Interrupt::Kill)).await;
         Recovery::Killed { proven: killed.unwrap_or(false) }
+    }
+
+    /// After an interrupt: makes sure that nothing is left in the terminal of what was typed for the running command.
+    async fn drained(&mut self, sink: &mut Sink<'_, '_>) -> bool {
+        // The interrupt came through the terminal, which has thrown it away.
+        if self.line.is_some() || !self.running.as_ref().is_some_and(Execution::drains) {
+            return true;
+        }
+        let nonce = Nonce::new();
+        self.write(Inlet::Commands, frame::drain(self.dialect, nonce).into_bytes());
+        self.write(Inlet::Terminal, frame::drained(nonce));
+        timeout(PATIENCE, self.sees(Seek::new(nonce, Marker::Drained), sink)).await.is_ok_and(|seen| seen)
+    }
+
+    /// Reads until the marker was seen; false when the shell ended instead.
+    async fn sees(&mut self, mut seek: Seek, sink: &mut Sink<'_, '_>) -> bool {
+        loop {
+            match self.step().await {
+                Ok(Incoming::Data(outlet)) => {
+                    self.feed(outlet, sink);
+                    if outlet == Outlet::Out && seek.feed(&self.scratch) {
+                        return true;
+                    }
+                }
+                Ok(Incoming::Gap(_)) => {}
+                Ok(Incoming::Ended(_)) | Err(_) => return false,
+            }
+        }
     }
 
     /// Reads, feeding the running command, until the condition holds or the shell ends.
@@ -298,7 +330,7 @@ impl Live {
     /// Twice, because bash that is interrupted while it reads the text of an `eval` may go back to its commands, answer one
     /// line of them, and then go on with the rest of that text.
     pub(super) async fn probe(&mut self, sink: &mut Sink<'_, '_>) -> bool {
-        let terminal = self.running.as_ref().is_some_and(|running| running.streams() == Streams::Terminal);
+        let on_terminal = self.running.as_ref().is_some_and(|running| running.streams().terminal());
         let mut answered_before = false;
         loop {
             // The signal and the question travel on two ways: a moment, so that it does not hit the question.
@@ -310,22 +342,13 @@ impl Live {
             if let Some(running) = &mut self.running {
                 running.probed(nonce);
             }
-            self.write(Inlet::Commands, frame::probe(self.dialect, nonce, terminal).into_bytes());
-            let mut seek = Seek::new(nonce, Marker::Probe);
-            let answered = timeout(Duration::from_millis(150), async {
-                loop {
-                    match self.step().await {
-                        Ok(Incoming::Data(outlet)) => {
-                            self.feed(outlet, sink);
-                            if outlet == Outlet::Out && seek.feed(&self.scratch) {
-                                return true;
-                            }
-                        }
-                        Ok(Incoming::Gap(_)) => {}
-                        Ok(Incoming::Ended(_)) | Err(_) => return false,
-                    }
-                }
-            });
+            let question = match self.line {
+                // Whatever had the terminal may have left it in any state.
+                Some(line) => line::probe(self.dialect, nonce, line, on_terminal || self.running.is_none()),
+                None => frame::probe(self.dialect, nonce, on_terminal),
+            };
+            self.write(Inlet::Commands, question.into_bytes());
+            let answered = timeout(Duration::from_millis(150), self.sees(Seek::new(nonce, Marker::Probe), sink));
             match answered.await {
                 Ok(true) if !answered_before => answered_before = true,
                 Ok(answer) => return answer,
@@ -354,12 +377,4 @@ impl Live {
 /// A sink that nobody looks into.
 pub(crate) fn quiet(lines: Lines<'_>) -> Sink<'_, 'static> {
     Sink { lines, each: &|_| {} }
-}
-
-fn last_lines(said: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(said);
-    let mut lines: Vec<_> =
-        text.lines().rev().filter(|line| !line.trim().is_empty()).take(5).map(str::to_owned).collect();
-    lines.reverse();
-    lines
 }

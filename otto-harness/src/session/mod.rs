@@ -2,7 +2,7 @@
 //!
 //! A [`ShellSession`] frames each command so that its output and exit code can be told from everything else the shell and
 //! its jobs write; it stops commands at their limit and proves that the shell answers again. It knows nothing of how the
-//! bytes travel: that is a [`Transport`](crate::transport::Transport). See `docs/design/session.md`.
+//! bytes travel: that is a [`Transport`](crate::transport::Transport). See `docs/design/sessions.md`.
 //!
 //! A [`SessionManager`] keeps the sessions of one host, over a [`Connector`](crate::transport::Connector) that makes their
 //! shells. See `docs/design/host.md`.
@@ -13,8 +13,10 @@ mod execution;
 pub mod expect;
 mod frame;
 mod gate;
+mod greeting;
 mod interactive;
 mod journal;
+mod line;
 mod live;
 mod manager;
 mod named;

@@ -14,9 +14,12 @@ pub(crate) struct Track {
     end: [u8; 14],
     /// Answers to probes, any of which ends the output when the end marker never comes.
     probes: Vec<[u8; 14]>,
+    /// What the shell says when it ends, if it can.
+    exit: Option<[u8; 14]>,
     /// Bytes at the end of the last piece that may be the start of a marker.
     held: Vec<u8>,
     fields: Option<String>,
+    exited: Option<i32>,
 }
 
 impl Track {
@@ -26,14 +29,27 @@ impl Track {
             begin: Some(nonce.marker(Marker::Begin)),
             end: nonce.marker(Marker::End),
             probes: Vec::new(),
+            exit: None,
             held: Vec::new(),
             fields: None,
+            exited: None,
         }
     }
 
     /// For an outlet that carries only the end of the command with this nonce.
     pub(crate) fn end_only(nonce: Nonce) -> Self {
         Self { begin: None, ..Self::new(nonce) }
+    }
+
+    /// Ends the output too where the shell says, with this nonce, that it ends.
+    pub(crate) fn until_exit(mut self, nonce: Option<Nonce>) -> Self {
+        self.exit = nonce.map(|nonce| nonce.marker(Marker::Exit));
+        self
+    }
+
+    /// The exit code that the shell said it ends with.
+    pub(crate) fn exited(&self) -> Option<i32> {
+        self.exited
     }
 
     /// Whether the begin marker was seen, so that the shell has read all of the frame.
@@ -53,7 +69,7 @@ impl Track {
 
     /// Takes a piece of the outlet's bytes; hands on what is output. After the end marker everything is dropped.
     pub(crate) fn feed(&mut self, piece: &[u8], mut output: impl FnMut(&[u8])) {
-        if self.fields.is_some() {
+        if self.fields.is_some() || self.exited.is_some() {
             return;
         }
         let joined;
@@ -65,7 +81,19 @@ impl Track {
             &joined[..]
         };
         if let Some(begin) = &self.begin {
-            match memmem::find(rest, begin) {
+            let found = memmem::find(rest, begin);
+            let exit = self.exit.as_ref();
+            if let Some(exit_at) =
+                exit.and_then(|exit| memmem::find(rest, exit)).filter(|at| found.is_none_or(|b| *at < b))
+            {
+                // The shell ended before it came to this command.
+                match memchr::memchr(STOP, &rest[exit_at..]) {
+                    Some(stop) => self.exited = Some(code_in(&rest[exit_at + begin.len()..exit_at + stop])),
+                    None => self.held.extend_from_slice(&rest[exit_at..]),
+                }
+                return;
+            }
+            match found {
                 Some(at) if rest.len() > at + begin.len() => {
                     rest = &rest[at + begin.len() + 1..];
                     self.begin = None;
@@ -75,19 +103,23 @@ impl Track {
                     return;
                 }
                 None => {
-                    let keep = possible_start(rest, begin);
-                    self.held.extend_from_slice(&rest[keep..]);
+                    let keep = std::iter::once(begin).chain(exit).map(|marker| possible_start(rest, marker)).min();
+                    self.held.extend_from_slice(&rest[keep.unwrap_or(rest.len())..]);
                     return;
                 }
             }
         }
-        let (end, probes) = (self.end, std::mem::take(&mut self.probes));
-        let markers = || std::iter::once(&end).chain(&probes);
+        let (end, probes, exit) = (self.end, std::mem::take(&mut self.probes), self.exit);
+        let markers = || std::iter::once(&end).chain(&probes).chain(&exit);
         if let Some(at) = markers().filter_map(|marker| memmem::find(rest, marker)).min() {
             let fields = &rest[at + self.end.len()..];
             match memchr::memchr(STOP, fields) {
                 Some(stop) => {
-                    self.fields = Some(String::from_utf8_lossy(&fields[..stop]).trim().to_owned());
+                    if exit.is_some_and(|exit| rest[at..].starts_with(&exit)) {
+                        self.exited = Some(code_in(&fields[..stop]));
+                    } else {
+                        self.fields = Some(String::from_utf8_lossy(&fields[..stop]).trim().to_owned());
+                    }
                     // A shell that was interrupted while it wrote the end marker has written a part of it.
                     let cut_short = !rest[at..].starts_with(&end);
                     output(&rest[..if cut_short { possible_start(&rest[..at], &end) } else { at }]);
@@ -137,6 +169,10 @@ impl Seek {
         }
         found
     }
+}
+
+fn code_in(fields: &[u8]) -> i32 {
+    String::from_utf8_lossy(fields).trim().parse().unwrap_or(-1)
 }
 
 /// Where the longest end of `bytes` starts that `marker` begins with.

@@ -14,13 +14,12 @@ use super::capture::Lines;
 use super::execution::{Execution, Sink};
 use super::expect::{Pattern, Searcher, StreamBuffer};
 use super::frame::{SKIPPED, Streams};
-use super::interactive::Interactive;
 use super::live::{End, Live, Recovery};
 use super::verdict::{closed_meanwhile, how_it_ended, killed, signal_of, without_the_word};
 use crate::command::{Limit, LogMode, ShellCommand};
 use crate::error::{Error, ErrorKind, Result};
 use crate::result::{CommandStatus, Status};
-use crate::transport::{Connector, Ending, Inlet, Transport, Wiring};
+use crate::transport::{Connector, Ending, Inlet, Transport};
 
 /// One shell on one host that keeps its state (directory, variables, functions, umask, traps, options, `$?`) from command
 /// to command.
@@ -155,11 +154,13 @@ impl ShellSession {
             }
         };
         let start = Instant::now();
-        let streams = match live.transport.wiring() {
-            Wiring::Line => Streams::Line,
-            Wiring::Pipes if command.terminal || !command.expects.is_empty() => Streams::Terminal,
-            Wiring::Pipes if command.separate_stderr => Streams::Separate,
-            Wiring::Pipes => Streams::Merged,
+        let answered = !command.expects.is_empty();
+        let streams = match (live.line.is_some(), command.terminal || answered) {
+            (true, true) => Streams::LineTerminal,
+            (true, false) => Streams::Line,
+            (false, true) => Streams::Terminal,
+            (false, false) if command.separate_stderr => Streams::Separate,
+            (false, false) => Streams::Merged,
         };
         if let Some(observer) = self.0.observer.as_deref().filter(|_| log != LogMode::Never) {
             observer.command(&self.0.name, &command.text);
@@ -173,7 +174,7 @@ impl ShellSession {
         let mut sink = Sink { lines: Lines::new(on_output), each: &each };
         let mut again = self.0.connector.is_some();
         let followed = loop {
-            live.begin(&command.text, streams);
+            live.begin(&command.text, streams, answered);
             let followed = tokio::select! {
                 biased;
                 followed = timeout(limit.get(), live.follow(&mut sink, &mut answers)) => followed.ok(),
@@ -269,27 +270,14 @@ impl ShellSession {
         }
         self.opened(&mut state).await?;
         let State { live: Some(live), unread, .. } = &mut *state else { return Err(self.closed()) };
-        if live.transport.wiring() == Wiring::Pipes {
-            if live.interactive.as_ref().is_some_and(Interactive::over) {
-                live.interactive = None;
-            }
-            if live.interactive.is_none() {
-                let (interactive, text) = Interactive::start(live.dialect);
-                live.interactive = Some(interactive);
-                live.write(Inlet::Commands, text.into_bytes());
-                // A ^C that came before the shell has read all of the loop would make it run the rest as commands.
-                let _ = timeout(SEND, live.interactive_begun(unread)).await;
-            }
-            let again = live.interactive.as_mut().and_then(|interactive| interactive.typed(live.dialect, text));
-            live.write(Inlet::Terminal, text.to_vec());
-            if let Some(again) = again {
-                live.write(Inlet::Commands, again.into_bytes());
-            }
-            if let Some(observer) = &self.0.observer {
-                observer.sent(&self.0.name);
-            }
-        } else {
-            live.write(Inlet::Commands, text.to_vec());
+        live.enter_interactive(unread).await;
+        let again = live.interactive.as_mut().and_then(|interactive| interactive.typed(live.dialect, text));
+        live.write(Inlet::Terminal, text.to_vec());
+        if let Some(again) = again {
+            live.write(Inlet::Commands, again.into_bytes());
+        }
+        if let Some(observer) = &self.0.observer {
+            observer.sent(&self.0.name);
         }
         // A program that writes much and reads later must not block: both directions go on until all is typed.
         let ended = tokio::select! {

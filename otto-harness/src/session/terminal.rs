@@ -7,12 +7,21 @@ use tokio::time::timeout;
 
 use super::capture::Lines;
 use super::expect::{Searcher, StreamBuffer};
+use super::interactive::Interactive;
+use super::line;
 use super::live::{Live, SILENCE, quiet};
 use crate::error::{Error, ErrorKind, Result};
-use crate::transport::{Incoming, Inlet, Outlet, Wiring};
+use crate::transport::{Ending, Incoming, Inlet, Outlet};
 
 /// How many reads of what lies there already one look makes at the most: 64 of 64 KiB.
 const LOOKS: usize = 64;
+
+/// How long the shell may take to begin its loop.
+const BEGIN: Duration = Duration::from_secs(10);
+
+/// After ^C on a line, when the shell has said that it is at its prompt and may have got more to do since: how long it has
+/// to be silent until it is asked.
+const PAUSE: Duration = Duration::from_millis(500);
 
 impl Live {
     /// Reads from the terminal until the pattern was found; `None` when the shell ended first.
@@ -52,13 +61,38 @@ impl Live {
 
     /// Gives what was just read to whom it belongs while no command runs.
     pub(crate) fn take_in(&mut self, outlet: Outlet, unread: &mut StreamBuffer) {
-        let line = self.transport.wiring() == Wiring::Line;
-        match (&mut self.interactive, outlet) {
-            (Some(interactive), Outlet::Terminal) => interactive.feed(&self.scratch, |bytes| unread.append(bytes)),
-            (None, Outlet::Terminal) => unread.append(&self.scratch),
-            (_, Outlet::Out) if line => unread.append(&self.scratch),
+        let terminal = if self.line.is_some() { Outlet::Out } else { Outlet::Terminal };
+        if outlet != terminal {
             // What a job in the background wrote after its command had ended belongs to nobody.
-            _ => {}
+            return;
+        }
+        let Some(interactive) = &mut self.interactive else { return unread.append(&self.scratch) };
+        interactive.feed(&self.scratch, |bytes| unread.append(bytes));
+        if let Some(code) = interactive.exited() {
+            self.ended.get_or_insert(Ending { code: Some(code), ..Ending::default() });
+        }
+    }
+
+    /// Starts the loop that reads commands from the terminal, unless it runs.
+    pub(crate) async fn enter_interactive(&mut self, unread: &mut StreamBuffer) {
+        if let Some(before) = self.interactive.take_if(|interactive| interactive.over()) {
+            self.set_right(before.cut_short());
+        }
+        if self.interactive.is_none() {
+            let (interactive, text) = Interactive::start(self.dialect, self.line);
+            self.interactive = Some(interactive);
+            self.write(Inlet::Commands, text.into_bytes());
+            // A ^C that came before the shell has read all of the loop would make it run the rest as commands.
+            let _ = timeout(BEGIN, self.interactive_begun(unread)).await;
+        }
+    }
+
+    /// Ends what a loop had begun that ^C has cut short.
+    fn set_right(&mut self, cut_short: bool) {
+        if let Some(line) = self.line.filter(|_| cut_short) {
+            let mut text = line::over(line);
+            text.push('\n');
+            self.write(Inlet::Commands, text.into_bytes());
         }
     }
 
@@ -70,6 +104,8 @@ impl Live {
                 return;
             }
             match self.poll_step(&mut cx) {
+                // Between two commands a line carries what belongs to nobody.
+                Poll::Ready(Ok(Incoming::Data(_))) if self.line.is_some() && self.interactive.is_none() => {}
                 Poll::Ready(Ok(Incoming::Data(outlet))) => self.take_in(outlet, unread),
                 Poll::Ready(Ok(Incoming::Gap(_))) => {}
                 Poll::Ready(Ok(Incoming::Ended(ending))) => self.ended = Some(ending),
@@ -107,8 +143,13 @@ impl Live {
     pub(crate) async fn leave_interactive(&mut self, unread: &mut StreamBuffer) {
         let mut asked = false;
         while let Some(interactive) = &self.interactive {
-            if interactive.over() {
-                let interrupted = interactive.interrupted();
+            if self.ended.is_some() {
+                return;
+            }
+            let (over, cut_short) = (interactive.over(), interactive.cut_short());
+            if over {
+                let interrupted = interactive.interrupted() || cut_short;
+                self.set_right(cut_short);
                 self.interactive = None;
                 if interrupted {
                     // The signal travels on its own: it must not hit the next command.
@@ -121,7 +162,24 @@ impl Live {
                 let leave = interactive.leave();
                 self.write(Inlet::Terminal, leave);
             }
-            match self.step().await {
+            let incoming = if cut_short && !asked {
+                match timeout(PAUSE, self.step()).await {
+                    Ok(incoming) => incoming,
+                    Err(_) => {
+                        // It was at its prompt since ^C, and then it read more lines, or a program did. A line that does
+                        // nothing makes it say that it is there.
+                        asked = true;
+                        self.write(Inlet::Commands, b"\n".to_vec());
+                        if let Some(interactive) = &mut self.interactive {
+                            interactive.forget_lines();
+                        }
+                        continue;
+                    }
+                }
+            } else {
+                self.step().await
+            };
+            match incoming {
                 Ok(Incoming::Data(outlet)) => self.take_in(outlet, unread),
                 Ok(Incoming::Gap(_)) => {}
                 Ok(Incoming::Ended(_)) | Err(_) => return,

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 /// `/proc` decides, and where there is none, nothing is proven. There is no single quote in it, no `!`, and one line.
 pub(super) fn groups(groups: &[u32]) -> String {
     format!(
-        "[ -r /proc/self/stat ] || exit 2; n=0; while :; do kill -s KILL -- {negative}; alive=; \
+        "kill -s KILL -- {negative} 2>/dev/null; [ -r /proc/self/stat ] || exit 2; n=0; while :; do kill -s KILL -- {negative}; alive=; \
          for f in /proc/[0-9]*/stat; do read -r line <$f || continue; set -- ${{line##*) }}; \
          case \" {plain} \" in *\" $3 \"*) [ \"$1\" = Z ] || alive=y;; esac; done; \
          [ -z \"$alive\" ] && exit 0; \

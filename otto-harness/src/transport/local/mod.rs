@@ -3,6 +3,8 @@
 //! A shell is a session leader of its own, on pipes for its commands and its output, with a pseudo-terminal as its
 //! controlling terminal. See `docs/design/transport.md`.
 
+#[cfg(test)]
+pub(crate) mod console;
 mod exec;
 mod pipes;
 mod process;

@@ -138,18 +138,16 @@ impl Connection {
         self.room.semaphore.available_permits()
     }
 
-    /// Two places for long. One stays for short things, if there is more than two.
-    pub(super) fn try_two(&self) -> Option<(Permit, Permit)> {
+    /// Places for long. One stays for short things, if there are more.
+    pub(super) fn try_long(&self, count: usize) -> Option<Vec<Permit>> {
         let (free, limit) = (self.free(), self.limit());
-        if free < 3 && !(free == 2 && limit == 2) {
+        if free <= count && !(free == count && limit == count) {
             return None;
         }
-        let both = Arc::clone(&self.room.semaphore).try_acquire_many_owned(2).ok()?;
-        self.room.long.fetch_add(2, Ordering::Relaxed);
-        let mut both = both;
-        let second = both.split(1);
-        let long = |permit| Permit { permit, long: Some(Arc::clone(&self.room.long)) };
-        Some((long(Some(both)), long(second)))
+        let mut all = Arc::clone(&self.room.semaphore).try_acquire_many_owned(u32::try_from(count).ok()?).ok()?;
+        self.room.long.fetch_add(count, Ordering::Relaxed);
+        let one = || Permit { permit: all.split(1), long: Some(Arc::clone(&self.room.long)) };
+        Some(std::iter::repeat_with(one).take(count).collect())
     }
 
     /// One place, in the order asked.

@@ -2,7 +2,7 @@
 //!
 //! See `docs/design/ssh.md` for how and why.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Mutex as AsyncMutex;
@@ -16,6 +16,7 @@ mod auth;
 mod channel;
 mod connect;
 mod connection;
+mod console;
 mod control;
 mod exec;
 mod host_key;
@@ -46,6 +47,8 @@ pub(crate) struct SshConnector {
     channels: AtomicUsize,
     /// Held while dialling, with how the last dial failed.
     dialling: AsyncMutex<Option<Fault>>,
+    /// Set once the server was found to give shells on terminals only.
+    no_pipes: AtomicBool,
 }
 
 /// A connection and what was found on it.
@@ -65,6 +68,7 @@ impl SshConnector {
             target: Arc::new(target),
             connections: Mutex::default(),
             dialling: AsyncMutex::default(),
+            no_pipes: AtomicBool::new(false),
         }
     }
 
@@ -125,9 +129,9 @@ impl SshConnector {
         }
     }
 
-    async fn place_for_shell(&self) -> Result<Chosen<(Permit, Permit)>, Fault> {
+    async fn place_for_shell(&self, channels: usize) -> Result<Chosen<Vec<Permit>>, Fault> {
         self.connection(|connections| {
-            connections.iter().find_map(|connection| Some((Arc::clone(connection), connection.try_two()?)))
+            connections.iter().find_map(|connection| Some((Arc::clone(connection), connection.try_long(channels)?)))
         })
         .await
     }
@@ -140,6 +144,11 @@ impl SshConnector {
                 Ok(())
             }
             Trouble::Fault(fault) if fault.is_lost() && !new && !std::mem::replace(redialled, true) => Ok(()),
+            Trouble::NoPipes(why) => {
+                self.no_pipes.store(true, Ordering::Relaxed);
+                tracing::info!(host = &*self.target.host, "shells are on a terminal alone here: {}", why.message());
+                Ok(())
+            }
             Trouble::Fault(fault) => Err(self.error(fault)),
         }
     }
@@ -154,10 +163,19 @@ impl Connector for SshConnector {
         Box::pin(async move {
             let mut redialled = false;
             loop {
-                let Chosen { connection, found: permits, new } =
-                    self.place_for_shell().await.map_err(|fault| self.error(fault))?;
-                match shell::open(&connection, permits, self.target.limits.shell).await {
-                    Ok(shell) => return Ok(Box::new(shell) as Box<dyn Transport>),
+                let pipes = !self.no_pipes.load(Ordering::Relaxed) && self.channels.load(Ordering::Relaxed) > 1;
+                let Chosen { connection, found: mut permits, new } =
+                    self.place_for_shell(if pipes { 2 } else { 1 }).await.map_err(|fault| self.error(fault))?;
+                let (limit, second) = (self.target.limits.shell, permits.pop());
+                let opened: Result<Box<dyn Transport>, Trouble> = match (permits.pop(), second) {
+                    (Some(first), Some(second)) => {
+                        shell::open(&connection, (first, second), limit).await.map(|shell| Box::new(shell) as _)
+                    }
+                    (_, Some(only)) => console::open(&connection, only, limit).await.map(|shell| Box::new(shell) as _),
+                    _ => Err(Trouble::Full),
+                };
+                match opened {
+                    Ok(shell) => return Ok(shell),
                     Err(trouble) => self.again(trouble, &connection, new, &mut redialled)?,
                 }
             }

@@ -17,6 +17,7 @@ use crate::transport::{BoxFuture, Incoming, Inlet, Interrupt, Outlet, Transport,
 
 use super::channel::{Channel, Writer};
 use super::connection::{Connection, Permit};
+use super::console::only_the_pipes;
 use super::exec::{SILENCE, Silence};
 use super::inbox::{GREETING, Stream, Taken};
 use super::trouble::Trouble;
@@ -47,7 +48,7 @@ fn bootstrap() -> String {
 }
 
 /// No echo and no processing of output: what a program writes to the terminal arrives as it is.
-const MODES: &[(Pty, u32)] = &[
+pub(super) const MODES: &[(Pty, u32)] = &[
     (Pty::VINTR, 3),
     (Pty::VQUIT, 28),
     (Pty::VERASE, 127),
@@ -91,8 +92,10 @@ pub(super) async fn open(
     )?;
     let (here, there) =
         tokio::join!(timeout(limit, holder.inbox.greeting()), timeout(limit, terminal.inbox.greeting()));
-    let Ok(Some(&[_, me, fuse])) = here.as_ref().map(|numbers| numbers.as_deref()) else {
-        return Err(failed("no `sh` came up", here.is_err().then_some(limit), &[&holder]).into());
+    let (me, fuse) = match here.as_ref().map(|numbers| numbers.as_deref()) {
+        Ok(Some(&[_, me, fuse])) => (me, fuse),
+        Ok(Some(_)) => return Err(only_the_pipes(failed("the host has no /proc", None, &[&holder]))),
+        _ => return Err(failed("no `sh` came up", here.is_err().then_some(limit), &[&holder]).into()),
     };
     if !matches!(there, Ok(Some(_))) {
         return Err(failed("no `sh` came up in a terminal", there.is_err().then_some(limit), &[&terminal]).into());
@@ -115,7 +118,7 @@ pub(super) async fn open(
         // What it said last may still be on its way.
         tokio::time::sleep(SILENCE).await;
         let late = greeting.is_err().then_some(limit);
-        return Err(failed("no shell came up on the pipes", late, &[&terminal, &holder]).into());
+        return Err(only_the_pipes(failed("no shell came up on the pipes", late, &[&terminal, &holder])));
     }
     // bash turns job control on when it has a terminal, whatever its options say. All that runs in the shell is to be in
     // its process group, for ^C and for the end.
@@ -133,7 +136,17 @@ pub(super) async fn open(
     })
 }
 
-fn failed(what: &str, late: Option<Duration>, seen: &[&Channel]) -> Fault {
+/// Types ^C. Some time after one that did nothing, a signal goes along: a program may have turned ^C off.
+pub(super) async fn type_interrupt(terminal: &Channel, last: &mut Option<Instant>) -> bool {
+    let again = last.is_some_and(|last| last.elapsed() < Duration::from_secs(1));
+    *last = Some(Instant::now());
+    // A terminal whose input is full takes no more bytes.
+    let typed = timeout(Duration::from_millis(100), terminal.out().data_bytes(&b"\x03"[..])).await;
+    let typed = matches!(typed, Ok(Ok(())));
+    if again || !typed { terminal.send_signal(Sig::INT).await || typed } else { typed }
+}
+
+pub(super) fn failed(what: &str, late: Option<Duration>, seen: &[&Channel]) -> Fault {
     let states = || seen.iter().map(|channel| channel.inbox.lock());
     if let Some(reason) = states().find_map(|state| state.lost.clone()) {
         return Fault::lost(&reason);
@@ -235,15 +248,7 @@ impl Transport for ShellTransport {
     fn interrupt(&mut self, how: Interrupt) -> BoxFuture<'_, bool> {
         Box::pin(async move {
             match how {
-                Interrupt::Gentle => {
-                    let again = self.last_interrupt.is_some_and(|last| last.elapsed() < Duration::from_secs(1));
-                    self.last_interrupt = Some(Instant::now());
-                    let out = self.terminal.out();
-                    // A terminal whose input is full takes no more bytes, and a program may have turned ^C off.
-                    let typed = timeout(Duration::from_millis(100), out.data_bytes(&b"\x03"[..])).await;
-                    let typed = matches!(typed, Ok(Ok(())));
-                    if again || !typed { self.terminal.send_signal(Sig::INT).await || typed } else { typed }
-                }
+                Interrupt::Gentle => type_interrupt(&self.terminal, &mut self.last_interrupt).await,
                 Interrupt::Kill => self.terminal.kill().await,
             }
         })

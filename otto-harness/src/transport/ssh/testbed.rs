@@ -38,6 +38,19 @@ impl Sshd {
 
     /// With further lines of configuration; they come first, and the first value of an option counts.
     pub(super) fn with(config: &str) -> Self {
+        Self::started(config, Command::new("/usr/sbin/sshd"))
+    }
+
+    /// One in whose mounts there is no /proc.
+    pub(super) fn without_proc() -> Self {
+        assert!(rustix::process::geteuid().is_root(), "only root can hide /proc from sshd: run this test as root");
+        let mut unshare = Command::new("unshare");
+        let over_it = "mount -t tmpfs none /proc && exec /usr/sbin/sshd \"$@\"";
+        unshare.args(["--mount", "sh", "-c", over_it, "sshd"]);
+        Self::started("", unshare)
+    }
+
+    fn started(config: &str, mut program: Command) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         keygen(&at("host"), "ed25519", "");
@@ -65,7 +78,7 @@ impl Sshd {
                 fs::create_dir_all("/run/sshd").unwrap();
             }
             let log = fs::File::create(at("log")).unwrap();
-            let mut process = Command::new("/usr/sbin/sshd")
+            let mut process = program
                 .args(["-D", "-e", "-f"])
                 .arg(at("sshd_config"))
                 .stdin(Stdio::null())

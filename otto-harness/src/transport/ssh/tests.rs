@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 
 use crate::error::{Error, ErrorKind, Phase};
-use crate::transport::{Connector, Ending, Exec, Incoming, Inlet, Interrupt, Outlet, Transport};
+use crate::transport::{Connector, Ending, Exec, Incoming, Inlet, Interrupt, Outlet, Transport, Wiring};
 
 use super::testbed::{self, Sshd};
 use super::{Auth, HostKeyCheck, SshConnector, SshTarget};
@@ -326,9 +326,44 @@ async fn many_shells_share_few_connections() {
         }
         eventually("all end", || sshd.descendants().is_empty()).await;
     }
-    let sshd = Sshd::with("MaxSessions 1");
-    let error = SshConnector::new(sshd.target()).open_shell().await.unwrap_err();
-    assert!(error.to_string().contains("MaxSessions"), "{error}");
+}
+
+/// What a shell on a terminal alone writes, up to what it is told to end with.
+async fn over_a_line(shell: &mut Box<dyn Transport>, command: &str) -> String {
+    let mut seen = Seen::default();
+    write(shell, Inlet::Commands, format!("{command}; echo e''nd\n").as_bytes()).await;
+    until(shell, &mut seen, "end\n").await;
+    seen.out()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_pipes_cannot_be_had_a_shell_is_on_a_terminal_alone() {
+    for (sshd, has_proc) in [(Sshd::with("MaxSessions 1"), true), (Sshd::without_proc(), false)] {
+        let connector = SshConnector::new(sshd.target());
+        let mut shell = connector.open_shell().await.unwrap();
+        assert_eq!(shell.wiring(), Wiring::Line);
+        let said = over_a_line(&mut shell, "x=kept; test -t 0 && test -t 1 && echo a''t a terminal").await;
+        assert!(said.contains("at a terminal\n"), "{said}");
+        let mut seen = Seen::default();
+        write(&mut shell, Inlet::Commands, b"echo re''ady; sleep 30\n").await;
+        until(&mut shell, &mut seen, "ready\n").await;
+        sleep(Duration::from_millis(100)).await;
+        assert!(shell.interrupt(Interrupt::Gentle).await);
+        let said = over_a_line(&mut shell, "echo a''live $x").await;
+        assert!(said.contains("alive kept\n"), "{said}");
+        // The next one is so at once.
+        let another = SshConnector::open_shell(&connector).await.unwrap();
+        assert_eq!(another.wiring(), Wiring::Line);
+        another.close().await;
+        write(&mut shell, Inlet::Commands, b"trap '' HUP INT TERM; set +m; sleep 36 & sleep 37\n").await;
+        sleep(Duration::from_millis(200)).await;
+        let seen_to_be_gone = shell.interrupt(Interrupt::Kill).await;
+        // Without /proc, a zombie that init is slow to reap cannot be told from a living process.
+        assert!(seen_to_be_gone || !has_proc);
+        shell.close().await;
+        assert!(connector.close().await);
+        eventually("all end", || sshd.descendants().is_empty()).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

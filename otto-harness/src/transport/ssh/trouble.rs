@@ -11,6 +11,8 @@ pub(super) enum Trouble {
     Fault(Fault),
     /// The server has no room for it on this connection.
     Full,
+    /// A shell cannot be had on pipes here, for this reason; on a terminal alone it may.
+    NoPipes(Fault),
 }
 
 impl From<Fault> for Trouble {

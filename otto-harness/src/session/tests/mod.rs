@@ -1,4 +1,8 @@
-//! The engine on this machine's shell. The matrix of shells and transports is in the `tests` member.
+//! The engine on this machine's shell; in `matrix`, on every shell, on pipes and on a line.
+
+mod line;
+mod matrix;
+mod places;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

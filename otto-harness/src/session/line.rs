@@ -1,0 +1,210 @@
+//! What is typed on a single line that carries everything: a console, telnet.
+//!
+//! The line is a terminal with a shell at its other end. Three things differ from pipes. A terminal takes lines of 4095
+//! bytes at the most and has a meaning for control characters, so a frame is typed in short lines of plain ASCII. Plain
+//! commands must not write to a terminal, so their output goes into a pipe inside the host, from which `cat` copies it to
+//! the line; markers go the same way, so that order holds. And when the shell ends nobody reports its exit code, so the
+//! shell itself says it.
+//!
+//! The shell's descriptors: 0 and 6 the terminal's input, 9 its output, 1 and 8 the pipe, 2 nothing. See
+//! `docs/design/sessions.md`.
+
+use std::fmt::Write as _;
+
+use super::frame::{BACK_TO_THE_OUTLET, Dialect, FUNCTIONS, Frame, Nonce, QUIET, Streams};
+
+/// The longest line that is typed. Below a terminal's 4095, and what a small shell's line editor takes.
+pub(super) const LIMIT: usize = 500;
+
+/// What is known of the shell on a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// busybox ash, which ends when a child ends while it reads with echo off, unless its line editor reads.
+    pub(crate) ash: bool,
+    /// Whether it knows `$'…'`.
+    pub(crate) quotes: bool,
+    /// Whether the terminal's echo and processing of output could be switched off.
+    pub(crate) stty: bool,
+    /// The nonce with which it says that it ends.
+    pub(crate) exit: Nonce,
+}
+
+/// The first line, typed until it is answered: a login may throw away what it finds. It has no quotes, so that whatever
+/// part of it arrives leaves no quote open, and means little.
+pub(crate) fn hello(nonce: Nonce) -> String {
+    format!("printf \\\\036E{}\\;\n", nonce.as_str())
+}
+
+/// Who it is: `<family>:<what /proc says>:<t if its errors go to a terminal>`.
+pub(crate) fn who(nonce: Nonce) -> String {
+    format!(
+        "unset ENV BASH_ENV;printf '\\36E{} %s:%s:%s;' \"${{ZSH_VERSION+zsh}}${{BASH_VERSION+bash}}${{KSH_VERSION+ksh}}\" \
+         \"$(readlink /proc/$$/exe 2>/dev/null|sed 's,.*/,,')\" \"$([ -t 2 ]&&echo t)\"\n",
+        nonce.as_str()
+    )
+}
+
+/// Starts a Korn shell again in its own place: one that found a terminal for its errors hands the terminal to each command,
+/// and fails to start any once its errors go elsewhere.
+pub(crate) fn again() -> &'static str {
+    "HISTFILE=/dev/null;export HISTFILE;exec \"${0#-}\" -i +m 2>/dev/null\n"
+}
+
+/// What follows once it is known, each to be answered before the next is typed.
+pub(crate) fn steps(ash: bool, exit: Nonce) -> [String; 4] {
+    let modes = if ash { "stty -icanon -echo -opost min 1" } else { "stty -echo -opost" };
+    [
+        format!("{QUIET};[ -z \"${{BASH_VERSION-}}${{KSH_VERSION-}}\" ]||set +o emacs +o vi"),
+        // The rest is what a console may lack and a shell can do without.
+        format!(
+            "__otto_s=;case $'\\101' in A) __otto_q=q;;*) __otto_q=;;esac;stty isig icrnl -noflsh intr '^C' kill '^U' eof '^D' \
+             2>/dev/null;{modes} 2>/dev/null&&__otto_q=${{__otto_q}}s&&__otto_s=$(stty -g)"
+        ),
+        // A pipe whose reader belongs to no job of this shell. `cat` waits in the opening of the pipe for the shell.
+        "exec 6<&0 9>&1 8>&1;__otto_t=;__otto_t=$(mktemp -d 2>/dev/null)&&mkfifo \"$__otto_t/o\" 2>/dev/null&&\
+         { (trap '' INT QUIT TSTP;cat <\"$__otto_t/o\" >&9 2>/dev/null 6<&- 8>&- 9>&- &);exec 8>\"$__otto_t/o\";};\
+         [ -z \"$__otto_t\" ]||rm -rf \"$__otto_t\";__otto_t="
+            .to_owned(),
+        // 8 is closed for commands; a shell that ends within one finds 7 in its place. The pause lets `cat` copy what the
+        // end of the shell would take away; without a terminal any more nobody waits.
+        format!(
+            "{FUNCTIONS};__otto_x() {{ {{ printf '\\36X{} %s;' \"$1\" >&8||printf '\\36X{} %s;' \"$1\" >&7; }} 2>/dev/null&&\
+             sleep 1 </dev/tty;}};trap '__otto_x $?' EXIT;exec >&8 2>/dev/null",
+            exit.as_str(),
+            exit.as_str()
+        ),
+    ]
+}
+
+/// A step with the end of it that answers: with the shell's features.
+pub(crate) fn step(text: &str, nonce: Nonce, to: &str) -> String {
+    format!("{text};printf '\\36E{} %s;' \"${{__otto_q-}}\" >&{to}\n", nonce.as_str())
+}
+
+/// The lines to type for a command.
+pub(crate) fn frame(frame: &Frame<'_>, line: Line) -> String {
+    let mut last = String::with_capacity(LIMIT);
+    let terminal = frame.streams == Streams::LineTerminal;
+    if terminal && line.ash && line.stty {
+        last.push_str("stty icanon||:;");
+    }
+    frame.head(&mut last);
+    let mut end = String::new();
+    frame.tail(&mut end);
+    if terminal && line.stty {
+        // The command may have left the terminal in any state.
+        end.pop();
+        end.push_str(RESTORE);
+        end.push('\n');
+    }
+    let text = frame.text;
+    if text.bytes().all(is_plain) && last.len() + text.len() + end.len() + 2 <= LIMIT {
+        last.push('\'');
+        last.push_str(text);
+        last.push('\'');
+        last.push_str(&end);
+        return last;
+    }
+    let mut lines = pieces(frame.dialect, text, line.quotes);
+    lines.push_str(&last);
+    lines.push_str("\"$__otto_t\"");
+    lines.push_str(&end);
+    lines
+}
+
+const RESTORE: &str = ";stty \"$__otto_s\"||:";
+
+/// Lines that put the text into a variable, piece by piece.
+fn pieces(dialect: Dialect, text: &str, quotes: bool) -> String {
+    let (open, octal) = if quotes { ("$'", "\\") } else { ("'", "\\0") };
+    let mut lines = format!("__otto_t={open}");
+    let mut room = LIMIT - 32;
+    for byte in text.bytes() {
+        if room < 8 {
+            let _ = write!(lines, "'\n__otto_t=$__otto_t{open}");
+            room = LIMIT - 32;
+        }
+        let before = lines.len();
+        if is_plain(byte) {
+            lines.push(char::from(byte));
+        } else {
+            let _ = write!(lines, "{octal}{byte:03o}");
+        }
+        room -= lines.len() - before;
+    }
+    lines.push_str("'\n");
+    if !quotes {
+        // The x keeps the line endings at the end, which a substitution would take off.
+        let _ =
+            writeln!(lines, "__otto_t=$({} printf '%bx' \"$__otto_t\");__otto_t=${{__otto_t%x}}", dialect.builtin());
+    }
+    lines
+}
+
+/// Whether it means itself between single quotes of either kind.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && !matches!(byte, b'\'' | b'\\')
+}
+
+/// The question that only a shell at its prompt answers.
+pub(crate) fn probe(dialect: Dialect, nonce: Nonce, line: Line, restore: bool) -> String {
+    let (builtin, nonce) = (dialect.builtin(), nonce.as_str());
+    let restore = if restore && line.stty { &RESTORE[1..] } else { ":" };
+    format!("{BACK_TO_THE_OUTLET}{restore};{builtin} printf '\\36P{nonce};'>&8\n")
+}
+
+/// The loop that makes the shell read its commands from what is typed and say so, for `send` and `expect`.
+///
+/// ^C ends it, and a program may take ^C for itself instead: so the shell's prompt says that the shell is at it.
+pub(crate) fn interactive(dialect: Dialect, nonce: Nonce, leave: &str, line: Line) -> String {
+    let (builtin, eval, nonce) = (dialect.builtin(), dialect.eval(), nonce.as_str());
+    let modes = if line.ash && line.stty { "stty icanon;" } else { "" };
+    let over = over(line);
+    format!(
+        "{modes}__otto_p=$PS1 PS1=$({builtin} printf '\\36L{nonce};');exec 2>&9;{{ {builtin} printf '\\36B{nonce};';\
+         while IFS= {builtin} read -r __otto_l&&[ \"$__otto_l\" != '{leave}' ];do \
+         {eval} \"$__otto_l\" 6>&- 7>&8 8>&- 9>&-;\
+         {builtin} printf '\\36Q{nonce} %s %s;' \"$?\" \"$-\";done;}} <&6 >&9 2>&9;{over};\
+         {builtin} printf '\\36E{nonce};'>&9\n"
+    )
+}
+
+/// Ends what [`interactive`] has begun, when ^C has ended the loop.
+pub(crate) fn over(line: Line) -> String {
+    let restore = if line.stty { RESTORE } else { "" };
+    format!("PS1=$__otto_p;exec >&8 2>/dev/null{restore}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_is_longer_than_a_terminal_takes_and_all_are_plain() {
+        let nonce = Nonce::new();
+        let text = "é'\\\t\n%".repeat(2000);
+        for dialect in [Dialect::Posix, Dialect::Zsh] {
+            for (ash, quotes) in [(true, true), (false, true), (false, false)] {
+                let line = Line { ash, quotes, stty: true, exit: nonce };
+                let mut typed = vec![
+                    hello(nonce),
+                    who(nonce),
+                    again().to_owned(),
+                    probe(dialect, nonce, line, true),
+                    interactive(dialect, nonce, ": otto-leave-123456789012", line),
+                ];
+                typed.extend(steps(ash, nonce).map(|text| step(&text, nonce, "8")));
+                for streams in [Streams::Line, Streams::LineTerminal] {
+                    for text in [&text, "true", &"x".repeat(250)] {
+                        let (last_code, verbose, drain) = (127, true, true);
+                        typed.push(frame(&Frame { dialect, nonce, text, streams, last_code, verbose, drain }, line));
+                    }
+                }
+                for line in typed.iter().flat_map(|text| text.lines()) {
+                    assert!(line.len() < LIMIT, "{} bytes: {line}", line.len());
+                    assert!(line.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{line}");
+                }
+            }
+        }
+    }
+}
