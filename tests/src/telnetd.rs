@@ -1,4 +1,4 @@
-//! Real telnet servers on ports of their own: inetutils' and BusyBox's, with a login of the bed's own behind them.
+//! Real telnet servers on ports of their own: inetutils' and `BusyBox`'s, with a login of the bed's own behind them.
 
 use std::fs;
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -19,6 +19,10 @@ use crate::processes::Process;
 
 const TELNETD: &str = "/usr/sbin/telnetd";
 
+/// [`Telnetd::PASSWORD`] as `openssl passwd -6` has it.
+const PASSWORD_HASH: &str =
+    "$6$ottobed$XwORK8l6tGZZbMaoA2aBCXNMDKU3Dr5wWHhxQ.7qkCXc6jcstzFMv21IVh5YxQWLWDvb2pxu1mNrPis5dm6IO1";
+
 /// How long a server may take to listen.
 const START: Duration = Duration::from_secs(10);
 
@@ -27,7 +31,7 @@ const START: Duration = Duration::from_secs(10);
 pub enum Kind {
     /// That of GNU inetutils: it negotiates by the book, and an accept loop of the bed starts one for each connection.
     Inetutils,
-    /// That of BusyBox: it says what it wants and heeds no answer but the size of the window.
+    /// That of `BusyBox`: it says what it wants and heeds no answer but the size of the window.
     Busybox,
 }
 
@@ -39,6 +43,7 @@ pub struct TelnetdBuilder {
     banner: String,
     login: Option<String>,
     shell: String,
+    accounts: bool,
 }
 
 impl TelnetdBuilder {
@@ -70,6 +75,14 @@ impl TelnetdBuilder {
         self
     }
 
+    /// With the system's own `/bin/login`, of inetutils' server only, which finds the user of the bed among the accounts.
+    /// The accounts of this machine stay as they are: the server sees others in their place. Takes root.
+    #[must_use]
+    pub fn with_accounts(mut self) -> Self {
+        self.accounts = true;
+        self
+    }
+
     /// Starts it; it listens when this returns.
     ///
     /// # Panics
@@ -77,7 +90,7 @@ impl TelnetdBuilder {
     /// When a program is missing or the server does not start.
     #[must_use]
     pub fn start(self) -> Telnetd {
-        Telnetd::start_as(self)
+        Telnetd::start_as(&self)
     }
 }
 
@@ -120,7 +133,7 @@ impl Telnetd {
         Self::builder(Kind::Inetutils).start()
     }
 
-    /// BusyBox's server.
+    /// `BusyBox`'s server.
     ///
     /// # Panics
     ///
@@ -139,17 +152,19 @@ impl Telnetd {
             banner: String::new(),
             login: None,
             shell: "bash --norc --noprofile -i".into(),
+            accounts: false,
         }
     }
 
-    fn start_as(description: TelnetdBuilder) -> Self {
+    fn start_as(description: &TelnetdBuilder) -> Self {
         let folder = tempfile::Builder::new().prefix("otto-telnetd-").tempdir().expect("a folder for telnetd");
         let login = folder.path().join("login");
-        fs::write(&login, login_script(&description)).expect("the login is written");
+        fs::write(&login, login_script(description)).expect("the login is written");
         fs::set_permissions(&login, fs::Permissions::from_mode(0o700)).expect("the login is ours");
         let kind = description.kind;
         let (port, server) = match kind {
-            Kind::Inetutils => accept_loop(login),
+            Kind::Inetutils if description.accounts => accept_loop(by_accounts(folder.path())),
+            Kind::Inetutils => accept_loop(vec![TELNETD.into(), "-h".into(), "-E".into(), login.display().to_string()]),
             Kind::Busybox => standalone(&login),
         };
         Self { kind, port, server, _folder: folder }
@@ -168,7 +183,6 @@ impl Telnetd {
     }
 
     /// A host in the making that logs in here.
-    #[must_use]
     pub fn host(&self) -> TelnetHost {
         Host::telnet("127.0.0.1").id("telnetd").port(self.port).user(Self::USER).password(Self::PASSWORD)
     }
@@ -185,7 +199,7 @@ impl Telnetd {
         )
     }
 
-    /// How often somebody has connected since it started, where that is counted: not by BusyBox.
+    /// How often somebody has connected since it started, where that is counted: not by `BusyBox`.
     #[must_use]
     pub fn connection_count(&self) -> Option<usize> {
         match &self.server {
@@ -276,7 +290,26 @@ fn login_script(description: &TelnetdBuilder) -> String {
     )
 }
 
-fn accept_loop(login: PathBuf) -> (u16, Server) {
+/// The command of a server that sees accounts of the bed's own, and whose login leaves no traces.
+fn by_accounts(folder: &Path) -> Vec<String> {
+    let user = Telnetd::USER;
+    for (name, line) in [
+        ("passwd", format!("{user}:x:65534:65534::/:/bin/bash\nroot:x:0:0::/:/usr/sbin/nologin\n")),
+        ("shadow", format!("{user}:{PASSWORD_HASH}:20000:0:99999:7:::\nroot:*:20000:0:99999:7:::\n")),
+    ] {
+        fs::write(folder.join(name), line).expect("the accounts are written");
+    }
+    let script = "mount --bind \"$0/passwd\" /etc/passwd && mount --bind \"$0/shadow\" /etc/shadow && \
+                  mount -t tmpfs none /var/log && { [ ! -e /run/utmp ] || mount --bind /dev/null /run/utmp; } && \
+                  exec /usr/sbin/telnetd -h";
+    ["unshare", "-m", "sh", "-c", script]
+        .iter()
+        .map(|word| (*word).to_owned())
+        .chain([folder.display().to_string()])
+        .collect()
+}
+
+fn accept_loop(command: Vec<String>) -> (u16, Server) {
     assert!(Path::new(TELNETD).exists(), "{TELNETD} is missing: apt-get install inetutils-telnetd");
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
     let port = listener.local_addr().expect("it has an address").port();
@@ -288,18 +321,17 @@ fn accept_loop(login: PathBuf) -> (u16, Server) {
                 return;
             }
             accepting.count.fetch_add(1, Ordering::AcqRel);
-            serve(&stream.expect("somebody connects"), &login, &accepting);
+            serve(&stream.expect("somebody connects"), &command, &accepting);
         }
     });
     (port, Server::Loop { shared, thread: Some(thread) })
 }
 
 /// As inetd does: the connection is the server's input, output and error stream.
-fn serve(stream: &TcpStream, login: &Path, accepting: &Arc<Accepting>) {
+fn serve(stream: &TcpStream, command: &[String], accepting: &Arc<Accepting>) {
     let end = || Stdio::from(OwnedFd::from(stream.try_clone().expect("a descriptor is free")));
-    let mut server = Command::new(TELNETD)
-        .args(["-h", "-E"])
-        .arg(login)
+    let mut server = Command::new(&command[0])
+        .args(&command[1..])
         .stdin(end())
         .stdout(end())
         .stderr(end())
@@ -356,7 +388,7 @@ fn listens(port: u16) -> bool {
     })
 }
 
-/// A BusyBox that has the server: Debian's `busybox` does not, its `busybox-static` does.
+/// A `BusyBox` that has the server: Debian's `busybox` does not, its `busybox-static` does.
 ///
 /// # Panics
 ///

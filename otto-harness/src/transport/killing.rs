@@ -1,4 +1,4 @@
-//! The script that kills process groups on a host and looks at them until they are gone.
+//! Scripts that kill what runs on a host, and look at it until it is gone.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 ///
 /// What `kill` says does not count: it fails in the same way for a group that is gone and for one that we may not kill. So
 /// `/proc` decides, and where there is none, nothing is proven. There is no single quote in it, no `!`, and one line.
-pub(super) fn script(groups: &[u32]) -> String {
+pub(super) fn groups(groups: &[u32]) -> String {
     format!(
         "kill -s KILL -- {negative} 2>/dev/null; [ -r /proc/self/stat ] || exit 2; n=0; while :; do kill -s KILL -- {negative}; alive=; \
          for f in /proc/[0-9]*/stat; do read -r line <$f || continue; set -- ${{line##*) }}; \
@@ -16,6 +16,18 @@ pub(super) fn script(groups: &[u32]) -> String {
          n=$((n+1)); [ $n -ge 20 ] && exit 1; sleep 0.05 || sleep 1; done 2>/dev/null",
         negative = list(groups, "-"),
         plain = list(groups, ""),
+    )
+}
+
+/// As [`groups`], for every process of a session, whatever groups they are in.
+pub(super) fn session(session: u32) -> String {
+    format!(
+        "[ -r /proc/self/stat ] || exit 2; n=0; while :; do alive=; \
+         for f in /proc/[0-9]*/stat; do read -r line <$f || continue; set -- ${{line##*) }}; \
+         [ \"$4\" = {session} ] || continue; [ \"$1\" = Z ] && continue; alive=y; \
+         f=${{f%/stat}}; kill -s KILL ${{f#/proc/}}; done; \
+         [ -z \"$alive\" ] && exit 0; \
+         n=$((n+1)); [ $n -ge 20 ] && exit 1; sleep 0.05 || sleep 1; done 2>/dev/null"
     )
 }
 
@@ -31,15 +43,40 @@ pub(super) fn list(groups: &[u32], sign: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::BufRead as _;
     use std::os::unix::process::CommandExt as _;
     use std::process::{Command, Stdio};
     use std::time::{Duration, Instant};
 
     use super::*;
 
-    fn ends_with(shell: &[&str], groups: &[u32]) -> Option<i32> {
-        let status = Command::new(shell[0]).args(&shell[1..]).arg("-c").arg(script(groups)).status();
+    fn ends_with(shell: &[&str], script: String) -> Option<i32> {
+        let status = Command::new(shell[0]).args(&shell[1..]).arg("-c").arg(script).status();
         status.expect("the shell runs").code()
+    }
+
+    #[test]
+    fn a_session_is_killed_with_all_its_groups() {
+        for shell in [&["bash"][..], &["dash"], &["busybox", "ash"]] {
+            // With job control, so that the one in the background has a group of its own.
+            let mut child = Command::new("setsid");
+            child.args(["bash", "-c", "trap '' HUP INT TERM; set -m; sleep 600 & echo $!; sleep 600"]);
+            let mut child =
+                child.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0).spawn().expect("setsid runs");
+            let mut line = String::new();
+            std::io::BufReader::new(child.stdout.take().expect("a pipe"))
+                .read_line(&mut line)
+                .expect("it says the pid");
+            let stat = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let background = stat(line.trim());
+            let fields: Vec<&str> = background.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+            assert_ne!(fields[2], fields[3], "it is in a group of its own: {background}");
+            let id = fields[3].parse().expect("a session");
+            assert_eq!(ends_with(shell, session(id)), Some(0), "{shell:?}");
+            let after = stat(line.trim());
+            assert!(after.is_empty() || after.contains(") Z "), "{shell:?}: {after}");
+            child.wait().expect("it is ours");
+        }
     }
 
     #[test]
@@ -55,12 +92,12 @@ mod tests {
             let groups: Vec<u32> = children.iter().map(std::process::Child::id).collect();
             let began = Instant::now();
             // The parents are zombies then, because nobody has waited for them.
-            assert_eq!(ends_with(shell, &groups), Some(0), "{shell:?}");
+            assert_eq!(ends_with(shell, super::groups(&groups)), Some(0), "{shell:?}");
             assert!(began.elapsed() < Duration::from_secs(10), "{shell:?}: {:?}", began.elapsed());
             for child in &mut children {
                 assert!(child.try_wait().expect("it is ours").is_some(), "{shell:?}");
             }
-            assert_eq!(ends_with(shell, &groups), Some(0), "{shell:?}: those that are gone");
+            assert_eq!(ends_with(shell, super::groups(&groups)), Some(0), "{shell:?}: those that are gone");
         }
     }
 }

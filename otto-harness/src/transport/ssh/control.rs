@@ -24,7 +24,7 @@ pub(super) async fn signal(connection: &Arc<Connection>, name: &str, groups: &[u
 
 /// Kills process groups; whether all were seen to be gone.
 pub(super) async fn kill(connection: &Arc<Connection>, groups: &[u32], limit: Duration) -> bool {
-    run(connection, format!("exec sh -c '{}'", killing::script(groups)), limit).await == Some(0)
+    run(connection, format!("exec sh -c '{}'", killing::groups(groups)), limit).await == Some(0)
 }
 
 /// Runs a script; its exit code if that was seen. It is beyond the budget of channels, because a full one must not keep

@@ -186,7 +186,7 @@ impl Codec {
     }
 
     /// Whether the server writes a NUL behind a lone carriage return, as it has to unless its data are binary (RFC 854,
-    /// page 11). One that does not answer when it is asked for binary data (BusyBox) does not know of that either, so
+    /// page 11). One that does not answer when it is asked for binary data, as that of `BusyBox`, does not know of that either, so
     /// that a NUL of its is always data.
     fn pads_returns(&self) -> bool {
         self.begun && self.options.their_binary == Side::No

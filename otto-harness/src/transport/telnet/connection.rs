@@ -45,7 +45,7 @@ impl Line {
         let _ = rustix::net::shutdown(&self.socket, Shutdown::Write);
         let ended = async {
             // What the server still sends is of no interest; it is readable for as long as nobody takes it.
-            while !self.socket.ready(Interest::READABLE).await.is_ok_and(|ready| ready.is_read_closed()) {
+            while !self.socket.ready(Interest::READABLE).await.is_ok_and(tokio::io::Ready::is_read_closed) {
                 let mut rest = [0; 4096];
                 match self.socket.try_read(&mut rest) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

@@ -3,7 +3,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::ready;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -22,19 +22,19 @@ const LIMIT: Duration = Duration::from_secs(15);
 pub(super) struct Killing(watch::Receiver<Option<bool>>);
 
 impl Killing {
-    /// Logs in and kills a process group, in the background.
-    pub(super) fn start(shared: &Arc<Shared>, group: u32) -> Self {
+    /// Logs in and kills, in the background.
+    pub(super) fn start(shared: &Arc<Shared>, prey: Prey) -> Self {
         let (done, outcome) = watch::channel(None);
         let owned = Arc::clone(shared);
         shared.in_background(async move {
-            let gone = timeout(LIMIT, run(&owned, &killing::script(&[group]))).await.ok().flatten();
+            let gone = timeout(LIMIT, run(&owned, &prey.script())).await.ok().flatten();
             // Whoever asked may not want to know any more.
             let _ = done.send(Some(gone == Some(0)));
         });
         Self(outcome)
     }
 
-    /// Whether the group was seen to be gone.
+    /// Whether all was seen to be gone.
     pub(super) async fn outcome(&mut self) -> bool {
         self.0.wait_for(Option::is_some).await.is_ok_and(|outcome| *outcome == Some(true))
     }
@@ -47,24 +47,31 @@ impl Killing {
 
 /// Runs a script in a shell of its own; its exit code if that was seen.
 async fn run(shared: &Arc<Shared>, script: &str) -> Option<i32> {
-    let mut shell =
-        TelnetShell::open(shared).await.inspect_err(|error| tracing::debug!("no second login: {error}")).ok()?;
+    let opened = TelnetShell::open(shared).await;
+    let mut shell = opened.inspect_err(|error| tracing::debug!("no second login: {error}")).ok()?;
+    let code = ask(&mut shell, &format!("sh -c '{script}'"), "$?").await?.parse().ok();
+    Box::new(shell).close().await;
+    code
+}
+
+/// Runs a line in a shell that is at its prompt, and says what these words are then.
+async fn ask(shell: &mut TelnetShell, line: &str, words: &str) -> Option<String> {
     let nonce = getrandom::u64().ok()?;
-    // An escape in the text and a byte in the output, so that no echo is taken for the answer.
-    let mut typed = format!(" sh -c '{script}'; printf '\\036K{nonce:x} %s;' $?\n").into_bytes();
+    // Escapes in the text and bytes in the output, so that no echo is taken for the answer.
+    let mut typed = format!(" {line}; printf '\\036K{nonce:x} %s\\036' \"{words}\"\n").into_bytes();
     let marker = format!("\u{1e}K{nonce:x} ").into_bytes();
     let mut said = Vec::new();
-    let code = loop {
+    loop {
         let incoming = poll_fn(|cx| {
             while !typed.is_empty() {
-                match ready_or_none(shell.poll_write(cx, Inlet::Commands, &typed)) {
-                    Some(Ok(count)) => drop(typed.drain(..count)),
+                match shell.poll_write(cx, Inlet::Commands, &typed) {
+                    Poll::Ready(Ok(count)) => drop(typed.drain(..count)),
                     // The read says why.
-                    Some(Err(_)) => typed.clear(),
-                    None => break,
+                    Poll::Ready(Err(_)) => typed.clear(),
+                    Poll::Pending => break,
                 }
             }
-            std::task::Poll::Ready(ready!(shell.poll_read(cx, &mut said)))
+            shell.poll_read(cx, &mut said)
         });
         match incoming.await {
             Ok(Incoming::Data(_) | Incoming::Gap(_)) => {}
@@ -72,18 +79,62 @@ async fn run(shared: &Arc<Shared>, script: &str) -> Option<i32> {
         }
         if let Some(at) = memchr::memmem::find(&said, &marker) {
             let answer = &said[at + marker.len()..];
-            if let Some(end) = memchr::memchr(b';', answer) {
-                break std::str::from_utf8(&answer[..end]).ok()?.parse().ok();
+            if let Some(end) = memchr::memchr(0x1e, answer) {
+                return String::from_utf8(answer[..end].to_vec()).ok();
             }
         }
-    };
-    Box::new(shell).close().await;
-    code
+    }
 }
 
-fn ready_or_none<T>(poll: std::task::Poll<T>) -> Option<T> {
-    match poll {
-        std::task::Poll::Ready(value) => Some(value),
-        std::task::Poll::Pending => None,
+/// What has to be gone for a shell and all it started to be gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Prey {
+    /// All that runs on its terminal.
+    Session(u32),
+    /// Without a terminal, a session may be that of half the host.
+    Group(u32),
+}
+
+impl Prey {
+    /// Asks a shell that is at its prompt. A host without `/proc` does not know.
+    pub(super) async fn of(shell: &mut TelnetShell) -> Option<Self> {
+        let stat = ask(shell, "read -r otto_stat 2>/dev/null </proc/$$/stat", "$otto_stat").await?;
+        Self::in_stat(&stat)
+    }
+
+    fn in_stat(stat: &str) -> Option<Self> {
+        let pid = stat.split(' ').next()?.parse::<u32>().ok()?;
+        // The name may hold anything, brackets too.
+        let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(2);
+        let mut number = || fields.next()?.parse::<u32>().ok();
+        let (group, session, terminal) = (number()?, number()?, number()?);
+        match (session, terminal) {
+            (1.., 1..) => Some(Self::Session(session)),
+            _ => (group == pid).then_some(Self::Group(group)),
+        }
+    }
+
+    fn script(self) -> String {
+        match self {
+            Self::Session(session) => killing::session(session),
+            Self::Group(group) => killing::groups(&[group]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_has_a_terminal_of_its_own_is_killed_by_session() {
+        let prey = |stat| Prey::in_stat(stat);
+        assert_eq!(prey("26840 (bash) S 26834 26840 26834 34820 26840 4194560"), Some(Prey::Session(26834)));
+        assert_eq!(prey("7 (a) b) (c) S 1 7 5 34820 7 0"), Some(Prey::Session(5)));
+        assert_eq!(prey("7 (sh) S 1 7 5 0 -1 0"), Some(Prey::Group(7)));
+        // Neither is its own.
+        assert_eq!(prey("7 (sh) S 1 5 5 0 -1 0"), None);
+        assert_eq!(prey("7 (sh) S 1 5 0 34820 -1 0"), None);
+        assert_eq!(prey(""), None);
     }
 }

@@ -101,7 +101,7 @@ impl Connector for TelnetConnector {
             let mut closes = self.0.closes.subscribe();
             let opened = async {
                 let _turn = self.0.logins.acquire().await;
-                TelnetShell::open(&self.0).await
+                TelnetShell::open_for_session(&self.0).await
             };
             tokio::select! {
                 biased;

@@ -70,6 +70,8 @@ impl Side {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use super::*;
 
     const WANT_NO: Side = Side::WantNo { opposite: false };
@@ -122,7 +124,7 @@ mod tests {
         // Every order of wishes on both sides, with answers that are under way when the next wish is said.
         for wishes in 0..1_u32 << 12 {
             let mut ends = [Side::No, Side::No];
-            let mut under_way = [std::collections::VecDeque::new(), std::collections::VecDeque::new()];
+            let mut under_way = [VecDeque::new(), VecDeque::new()];
             let mut wanted = [false; 2];
             for step in 0..4 {
                 let bits = wishes >> (step * 3);
@@ -138,16 +140,16 @@ mod tests {
             assert_eq!(ends[0], ends[1], "{wishes:o}");
             assert!(!ends[0].is_open(), "{wishes:o}");
         }
+    }
 
-        fn settle(ends: &mut [Side; 2], under_way: &mut [std::collections::VecDeque<bool>; 2], wanted: [bool; 2]) {
-            for _ in 0..32 {
-                for end in 0..2 {
-                    let Some(heard) = under_way[end].pop_front() else { continue };
-                    let say = if heard { ends[end].hears_yes(wanted[end]) } else { ends[end].hears_no() };
-                    under_way[1 - end].extend(say);
-                }
+    fn settle(ends: &mut [Side; 2], under_way: &mut [VecDeque<bool>; 2], wanted: [bool; 2]) {
+        for _ in 0..32 {
+            for end in 0..2 {
+                let Some(heard) = under_way[end].pop_front() else { continue };
+                let say = if heard { ends[end].hears_yes(wanted[end]) } else { ends[end].hears_no() };
+                under_way[1 - end].extend(say);
             }
-            assert!(under_way.iter().all(std::collections::VecDeque::is_empty), "they never stop");
         }
+        assert!(under_way.iter().all(VecDeque::is_empty), "they never stop");
     }
 }

@@ -14,10 +14,13 @@ use crate::transport::{BoxFuture, Ending, Incoming, Inlet, Interrupt, Outlet, Tr
 
 use super::Shared;
 use super::connection::Connection;
-use super::control::Killing;
+use super::control::{Killing, Prey};
 
 /// How long a server may take to hang up.
 const HANGING_UP: Duration = Duration::from_secs(2);
+
+/// How long a shell that has just greeted may take to say who it is.
+const ANSWERING: Duration = Duration::from_secs(5);
 
 /// How long closing may wait for what is being killed.
 const KILLING: Duration = Duration::from_millis(2500);
@@ -27,8 +30,8 @@ const KILLING: Duration = Duration::from_millis(2500);
 pub(super) struct TelnetShell {
     connection: Connection,
     shared: Arc<Shared>,
-    /// The shell's process group, once it is there and said it.
-    group: Option<u32>,
+    /// What to kill when it has to be, once the shell is there and said it.
+    prey: Option<Prey>,
     /// Whether something was interrupted, so that something may run on that does not heed the end of its terminal.
     suspect: bool,
     killing: Option<Killing>,
@@ -40,19 +43,26 @@ impl TelnetShell {
         let host = &*shared.target.host;
         let connection = Connection::dial(&shared.target).await.map_err(|fault| fault.on(host))?;
         let mut shell = Self::before_login(connection, shared);
-        let arrived = login(&mut shell, &shared.target.script).await.map_err(|error| error.on_host(host))?;
-        shell.group = arrived.group;
+        login(&mut shell, &shared.target.script).await.map_err(|error| error.on_host(host))?;
+        Ok(shell)
+    }
+
+    /// As [`open`](Self::open), for a session: one that can be killed.
+    pub(super) async fn open_for_session(shared: &Arc<Shared>) -> Result<Self> {
+        let mut shell = Self::open(shared).await?;
+        // It may have ended just now, which its first read says.
+        shell.prey = timeout(ANSWERING, Prey::of(&mut shell)).await.ok().flatten();
         Ok(shell)
     }
 
     pub(super) fn before_login(connection: Connection, shared: &Arc<Shared>) -> Self {
         shared.opened(connection.line());
-        Self { connection, shared: Arc::clone(shared), group: None, suspect: false, killing: None }
+        Self { connection, shared: Arc::clone(shared), prey: None, suspect: false, killing: None }
     }
 
     fn kill(&mut self) -> Option<&mut Killing> {
         if self.killing.is_none() {
-            self.killing = Some(Killing::start(&self.shared, self.group?));
+            self.killing = Some(Killing::start(&self.shared, self.prey?));
         }
         self.killing.as_mut()
     }
