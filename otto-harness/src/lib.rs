@@ -8,6 +8,7 @@ mod result;
 mod unwind;
 
 pub mod lab;
+pub mod redact;
 pub mod transport;
 
 pub mod session;

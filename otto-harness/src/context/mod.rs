@@ -24,6 +24,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fleet::{DoForAll, RunOnAll, Selection};
 use crate::host::{Host, LOCAL};
 use crate::lab::Lab;
+use crate::redact::Redactor;
 use crate::transport::BoxFuture;
 
 /// A lab that is open: its hosts, each one handle that all clones of the context share.
@@ -55,7 +56,11 @@ struct Inner {
 
 impl OttoContext {
     fn new(lab: Lab, settings: open::Settings) -> Self {
-        let make = |spec: &crate::lab::HostSpec| Host::with(spec, settings.observer(&spec.id), settings.dry_run);
+        // Of all hosts, because one may be reached, or spoken of, from another.
+        let secrets = Redactor::of_hosts(lab.hosts());
+        Redactor::warn_of_short(lab.hosts());
+        let make =
+            |spec: &crate::lab::HostSpec| Host::with(spec, settings.observer(&spec.id), &secrets, settings.dry_run);
         let hosts: IndexMap<_, _> = lab.hosts().map(|spec| (spec.id.clone(), make(spec))).collect();
         let local = hosts.get(LOCAL).cloned().unwrap_or_else(|| make(&crate::lab::HostSpec::local(LOCAL)));
         let scope = HostScope::default();

@@ -18,6 +18,7 @@ use super::watchdog::{self, Phase, Progress, Stuck};
 use super::wiring::{self, Setting};
 use crate::context::OttoContext;
 use crate::lab::Lab;
+use crate::redact::Redactor;
 
 /// What opening a context may take. Hosts connect on first use, inside the body.
 const SETUP: Duration = Duration::from_secs(30);
@@ -32,10 +33,12 @@ pub(super) fn run(case: &'static TestCase, name: &str, lab: Lab, setting: Settin
     let limit = case.timeout.or(limit).unwrap_or(BODY);
     let progress = Arc::new(Progress::begin(SETUP));
     let (sender, result) = mpsc::channel();
+    let redactor = Redactor::of_hosts(lab.hosts());
     let spawned = thread::Builder::new().name(name.to_owned()).spawn({
-        let progress = Arc::clone(&progress);
+        let (progress, redactor) = (Arc::clone(&progress), redactor.clone());
         move || {
             panic::watch_this_thread(case.should_panic.is_some(), None);
+            panic::redact_this_thread(redactor);
             // The receiver is gone if this thread was given up.
             let _ = sender.send(runtime().block_on(phases(case, lab, setting, limit, &progress)));
         }
@@ -43,7 +46,8 @@ pub(super) fn run(case: &'static TestCase, name: &str, lab: Lab, setting: Settin
     if let Err(error) = spawned {
         return Report::new(End::Setup(format!("cannot start a thread for the test: {error}")));
     }
-    watchdog::wait(name, &result, &progress).unwrap_or_else(|stuck| give_up(*stuck))
+    let report = watchdog::wait(name, &result, &progress).unwrap_or_else(|stuck| give_up(*stuck));
+    Report { redactor, ..report }
 }
 
 async fn phases(case: &TestCase, lab: Lab, setting: Setting, limit: Duration, progress: &Progress) -> Report {
@@ -77,7 +81,7 @@ async fn phases(case: &TestCase, lab: Lab, setting: Setting, limit: Duration, pr
         (End::Done(Ok(())), Ok(())) if took > limit => End::Late { took, limit },
         (end, _) => end,
     };
-    Report { end, took, left }
+    Report::of(end, took, left)
 }
 
 async fn body(case: &TestCase, ctx: &OttoContext, limit: Duration) -> (End, Result<(), Panicked>) {
@@ -117,5 +121,5 @@ fn give_up(stuck: Stuck) -> Report {
         }
     });
     let end = End::Stuck { phase: stuck.phase, budget: stuck.budget, signal: stuck.signal, vanished: stuck.vanished };
-    Report { end, took: stuck.after, left }
+    Report::of(end, stuck.after, left)
 }

@@ -9,6 +9,7 @@ use super::panic::Panicked;
 use super::registry::{Outcome, TestCase};
 use super::selection::base_name;
 use super::watchdog::Phase;
+use crate::redact::Redactor;
 
 /// How a test ended.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub(super) struct Report {
     pub(super) end: End,
     pub(super) took: Duration,
     pub(super) left: Option<String>,
+    /// Knows what none of its texts may show.
+    pub(super) redactor: Redactor,
 }
 
 /// The text of a failed test.
@@ -53,7 +56,12 @@ pub(super) struct Failure {
 impl Report {
     /// Of a test that never began.
     pub(super) fn new(end: End) -> Self {
-        Self { end, took: Duration::ZERO, left: None }
+        Self::of(end, Duration::ZERO, None)
+    }
+
+    /// Of a test that began.
+    pub(super) fn of(end: End, took: Duration, left: Option<String>) -> Self {
+        Self { end, took, left, redactor: Redactor::default() }
     }
 
     /// Whether the test passed, `#[should_panic]` considered; if not, the whole text of its failure.
@@ -62,7 +70,7 @@ impl Report {
         match verdict(&self.end, case.should_panic) {
             Ok(()) => {
                 if let Some(left) = self.left {
-                    eprintln!("otto: test {} passed, but {left}", base_name(case));
+                    eprintln!("otto: test {} passed, but {}", base_name(case), self.redactor.text(&left));
                 }
                 Ok(())
             }
@@ -76,6 +84,7 @@ impl Report {
                     let _ = write!(text, "\n  left open: {left}");
                 }
                 let _ = write!(text, "\n  run it again: {rerun}");
+                let text = self.redactor.text(&text).into_owned();
                 Err(Failure { text, shown })
             }
         }

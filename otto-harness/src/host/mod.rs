@@ -13,6 +13,7 @@ pub use ssh::SshHost;
 use crate::command::{IntoCommands, IntoLimit, LogMode, ShellCommand};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lab::{HostSpec, Term};
+use crate::redact::Redactor;
 use crate::session::{ExpectRun, HostSession, Observer, OneshotRun, Pattern, Run, SessionManager};
 use crate::transport::{BoxFuture, Connector};
 
@@ -64,11 +65,17 @@ impl Host {
     /// A host as a lab describes it. A hop is given to it by the context, not by this.
     #[must_use]
     pub fn from_spec(spec: &HostSpec) -> Self {
-        Self::with(spec, None, false)
+        Self::with(spec, None, &Redactor::of_hosts([spec]), false)
     }
 
-    pub(crate) fn with(spec: &HostSpec, observer: Option<Arc<dyn Observer>>, dry_run: bool) -> Self {
-        let sessions = SessionManager::with(spec.id.clone(), connect::connector(spec), observer, dry_run);
+    pub(crate) fn with(
+        spec: &HostSpec,
+        observer: Option<Arc<dyn Observer>>,
+        redactor: &Redactor,
+        dry_run: bool,
+    ) -> Self {
+        let connector = connect::connector(spec);
+        let sessions = SessionManager::with(spec.id.clone(), connector, observer, redactor.clone(), dry_run);
         let address = spec.ip.as_ref().map(|ip| spec.port.map_or(ip.clone(), |port| format!("{ip}:{port}")));
         Self(Arc::new(Inner { id: spec.id.clone(), term: Some(spec.term), address, hop: spec.hop.clone(), sessions }))
     }

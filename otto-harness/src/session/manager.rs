@@ -15,6 +15,7 @@ use super::run::{ExpectRun, OneshotRun, Run};
 use super::{Observer, Pattern, ShellSession};
 use crate::command::{IntoCommands, IntoLimit, Limit, LogMode, ShellCommand};
 use crate::error::{Error, ErrorKind, Result};
+use crate::redact::{Redacting, Redactor};
 use crate::transport::{BoxFuture, Connector};
 
 /// How long closing a host may take.
@@ -36,6 +37,7 @@ pub(super) struct Sessions {
     connector: Arc<dyn Connector>,
     observer: Option<Arc<dyn Observer>>,
     defaults: RwLock<Defaults>,
+    redactor: Redactor,
     dry_run: bool,
     pub(super) default: Arc<Slot>,
     named: Mutex<HashMap<String, Arc<Slot>>>,
@@ -69,16 +71,18 @@ impl SessionManager {
     /// For the host that errors and logs call `host`.
     #[must_use]
     pub fn new(host: impl Into<String>, connector: Arc<dyn Connector>) -> Self {
-        Self::with(host, connector, None, false)
+        Self::with(host, connector, None, Redactor::default(), false)
     }
 
     pub(crate) fn with(
         host: impl Into<String>,
         connector: Arc<dyn Connector>,
         observer: Option<Arc<dyn Observer>>,
+        redactor: Redactor,
         dry_run: bool,
     ) -> Self {
         let host = host.into();
+        let observer = observer.map(|observer| Redacting::wrap(observer, &redactor));
         let closing = Arc::<tokio::sync::Mutex<()>>::default();
         let default = Slot::new(&host, DEFAULT, &connector, observer.as_ref(), &closing);
         let limit = Limit::DEFAULT;
@@ -87,6 +91,7 @@ impl SessionManager {
             connector,
             observer,
             defaults: RwLock::new(Defaults { limit, log: LogMode::Normal }),
+            redactor,
             dry_run,
             default: Arc::new(default),
             named: Mutex::default(),
@@ -138,7 +143,7 @@ impl SessionManager {
                 tracing::info!(host = manager.host(), session = name, "dry run: would open a session");
             } else if let Err(error) = manager.0.open(&slot).await {
                 manager.0.forget(&slot);
-                return Err(error.on_host(manager.host()).in_session(name));
+                return Err(error.on_host(manager.host()).in_session(name).redacted(manager.redactor()));
             }
             Ok(HostSession::new(manager, slot))
         })
@@ -205,6 +210,11 @@ impl SessionManager {
 
     pub(super) fn connector(&self) -> &Arc<dyn Connector> {
         &self.0.connector
+    }
+
+    /// What knows the secrets that must not be shown.
+    pub(super) fn redactor(&self) -> &Redactor {
+        &self.0.redactor
     }
 
     pub(super) fn observer(&self) -> Option<Arc<dyn Observer>> {

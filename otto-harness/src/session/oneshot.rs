@@ -56,7 +56,7 @@ pub(crate) async fn oneshot(connector: &Arc<dyn Connector>, host: &str, request:
     };
     let mut status = CommandStatus::new(command.text, Status::Error);
     status.host = Some(host.to_owned());
-    status.hidden = log == LogMode::Never;
+    status.log = log;
     match ended {
         Some(Ok(Ending { lost: Some(reason), .. })) => {
             status.cause = Some(format!("the connection was lost: {reason}"));

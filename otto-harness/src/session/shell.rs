@@ -209,7 +209,7 @@ impl ShellSession {
 
         let mut status = CommandStatus::new(command.text.clone(), Status::Error);
         status.host = Some(self.0.host.clone());
-        status.hidden = log == LogMode::Never;
+        status.log = log;
         let mut died = None;
         match followed {
             Some(Ok(End::Seen)) => {}
