@@ -43,7 +43,7 @@ pub use reservations::{
     required_resources,
 };
 pub use result::{CommandStatus, RunResult, Status};
-pub use session::{ExpectRun, HostSession, OneshotRun, Pattern, Run, SessionManager};
+pub use session::{Dirt, ExpectRun, HostSession, OneshotRun, Pattern, Run, SessionManager};
 
 #[doc(hidden)]
 pub use harness::private as __private;

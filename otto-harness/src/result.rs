@@ -69,6 +69,7 @@ pub struct CommandStatus {
     pub(crate) bytes: Arc<[u8]>,
     pub(crate) stderr: Arc<str>,
     pub(crate) cause: Option<String>,
+    pub(crate) left_running: bool,
     pub(crate) host: Option<String>,
     /// How much of it otto may show to anybody but the test.
     pub(crate) log: LogMode,
@@ -93,6 +94,7 @@ impl fmt::Debug for CommandStatus {
             .field("timed_out", &self.timed_out)
             .field("truncated", &self.truncated)
             .field("state_lost", &self.state_lost)
+            .field("left_running", &self.left_running)
             .field("cause", &self.cause.as_deref().map(|cause| self.redactor.text(cause)))
             .field("duration", &self.duration)
             .finish_non_exhaustive()
@@ -114,6 +116,7 @@ impl CommandStatus {
             bytes: Arc::default(),
             stderr: Arc::from(""),
             cause: None,
+            left_running: false,
             host: None,
             log: LogMode::Normal,
             redactor: Redactor::default(),
@@ -171,6 +174,13 @@ impl CommandStatus {
     #[must_use]
     pub fn cause(&self) -> Option<&str> {
         self.cause.as_deref()
+    }
+
+    /// Whether something of it may still run on the host: it was stopped, or its connection was lost, and it could not be
+    /// shown to have ended. Its host is then [dirty](crate::Host::is_dirty).
+    #[must_use]
+    pub fn left_running(&self) -> bool {
+        self.left_running
     }
 
     /// Itself if it succeeded.

@@ -149,6 +149,15 @@ impl OttoContext {
         self.0.scope.close()
     }
 
+    /// As [`close`](Self::close); says also what may still run on its hosts after that, a line for each.
+    pub(crate) async fn close_and_look(&self) -> (Result<()>, Vec<String>) {
+        let hosts = self.0.scope.hosts();
+        let closed = self.close().await;
+        let dirt =
+            |host: &Host| host.dirt().into_iter().map(|dirt| format!("{}: {dirt}", host.id())).collect::<Vec<_>>();
+        (closed, hosts.iter().flat_map(dirt).collect())
+    }
+
     /// The built-in host that is this machine.
     pub(crate) fn local(&self) -> &Host {
         &self.0.local

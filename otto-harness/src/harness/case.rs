@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::panic::{self, Catch, Panicked};
 use super::registry::TestCase;
-use super::report::{End, Report};
+use super::report::{End, Left, Report};
 use super::runtime::runtime;
 use super::signals::{self, Running};
 use super::watchdog::{self, Phase, Progress, Stuck};
@@ -98,13 +98,12 @@ async fn body(case: &TestCase, ctx: &OttoContext, limit: Duration) -> (End, Resu
     (end, body.discard())
 }
 
-/// Closes a context, and says what did not close.
-async fn close(ctx: OttoContext) -> Option<String> {
+/// Closes a context, and says what is left.
+async fn close(ctx: OttoContext) -> Left {
     match timeout(TEARDOWN, Catch::new(wiring::close(ctx))).await {
-        Ok(Ok(Ok(()))) => None,
-        Ok(Ok(Err(error))) => Some(error.chain()),
-        Ok(Err(panicked)) => Some(panicked.text),
-        Err(_) => Some(format!("its hosts were not closed within {TEARDOWN:?}")),
+        Ok(Ok((closed, running))) => Left { open: closed.err().map(|error| error.chain()), running },
+        Ok(Err(panicked)) => Left::open(panicked.text),
+        Err(_) => Left::open(format!("its hosts were not closed within {TEARDOWN:?}")),
     }
 }
 
@@ -116,10 +115,10 @@ fn give_up(stuck: Stuck) -> Report {
         let closing = thread::Builder::new().name("otto-teardown".to_owned());
         let spawned = closing.spawn(move || _ = sender.send(runtime().block_on(close(ctx))));
         match spawned.map(|_| closed.recv_timeout(TEARDOWN + Duration::from_millis(500))) {
-            Ok(Ok(left)) => left,
-            _ => Some("its hosts were not closed: the runtime does not move".to_owned()),
+            Ok(Ok(left)) => Some(left),
+            _ => Some(Left::open("its hosts were not closed: the runtime does not move".to_owned())),
         }
     });
     let end = End::Stuck { phase: stuck.phase, budget: stuck.budget, signal: stuck.signal, vanished: stuck.vanished };
-    Report::of(end, stuck.after, left)
+    Report::of(end, stuck.after, left.unwrap_or_default())
 }

@@ -14,7 +14,7 @@ use crate::command::{IntoCommands, IntoLimit, LogMode, ShellCommand};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lab::{HostSpec, Term};
 use crate::redact::Redactor;
-use crate::session::{ExpectRun, HostSession, Observer, OneshotRun, Pattern, Run, SessionManager};
+use crate::session::{Dirt, ExpectRun, HostSession, Observer, OneshotRun, Pattern, Run, SessionManager};
 use crate::transport::{BoxFuture, Connector};
 
 /// A machine that commands run on: one of a lab, this one, or one made by hand.
@@ -177,6 +177,36 @@ impl Host {
     #[must_use]
     pub fn has_live_sessions(&self) -> bool {
         self.0.sessions.has_live_sessions()
+    }
+
+    /// Whether something may still run there that was to be stopped: a command at its limit, cancelled, or whose connection was
+    /// lost, that could not be shown to have ended. It stays dirty until [`clear_dirt`](Self::clear_dirt): a new shell
+    /// that answers is no proof.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> otto::Result<()> {
+    /// let host = otto::Host::local();
+    /// let status = host.run("trap '' INT; sleep 60").timeout("200ms").await?.only()?;
+    /// // It was killed, and seen to be gone.
+    /// assert!(status.timed_out && !status.left_running() && !host.is_dirty());
+    /// # host.close().await
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn is_dirty(&self) -> bool {
+        self.0.sessions.ledger().is_dirty()
+    }
+
+    /// What makes it [dirty](Self::is_dirty), oldest first.
+    #[must_use]
+    pub fn dirt(&self) -> Vec<Dirt> {
+        self.0.sessions.ledger().list()
+    }
+
+    /// Declares it clean, because you made sure of it or started it anew; returns what there was.
+    pub fn clear_dirt(&self) -> Vec<Dirt> {
+        self.0.sessions.ledger().clear()
     }
 
     /// Its sessions, as the session layer has them.

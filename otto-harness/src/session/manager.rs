@@ -9,13 +9,16 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
+use super::dirt::Ledger;
 use super::gate::Gate;
 use super::named::HostSession;
+use super::oneshot::ONESHOT;
 use super::run::{ExpectRun, OneshotRun, Run};
+use super::told::Told;
 use super::{Observer, Pattern, ShellSession};
 use crate::command::{IntoCommands, IntoLimit, Limit, LogMode, ShellCommand};
 use crate::error::{Error, ErrorKind, Result};
-use crate::redact::{Redacting, Redactor};
+use crate::redact::Redactor;
 use crate::transport::{BoxFuture, Connector};
 
 /// How long closing a host may take.
@@ -35,9 +38,10 @@ pub struct SessionManager(pub(super) Arc<Sessions>);
 pub(super) struct Sessions {
     host: String,
     connector: Arc<dyn Connector>,
-    observer: Option<Arc<dyn Observer>>,
-    defaults: RwLock<Defaults>,
+    observer: Arc<dyn Observer>,
+    defaults: Arc<RwLock<Defaults>>,
     redactor: Redactor,
+    ledger: Ledger,
     dry_run: bool,
     pub(super) default: Arc<Slot>,
     named: Mutex<HashMap<String, Arc<Slot>>>,
@@ -48,7 +52,7 @@ pub(super) struct Sessions {
     runtime: OnceLock<Handle>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Defaults {
     pub(super) limit: Limit,
     pub(super) log: LogMode,
@@ -82,16 +86,18 @@ impl SessionManager {
         dry_run: bool,
     ) -> Self {
         let host = host.into();
-        let observer = observer.map(|observer| Redacting::wrap(observer, &redactor));
+        let defaults = Arc::new(RwLock::new(Defaults { limit: Limit::DEFAULT, log: LogMode::Normal }));
+        let ledger = Ledger::default();
+        let observer = Told::new(&host, observer, &redactor, defaults.clone(), ledger.clone());
         let closing = Arc::<tokio::sync::Mutex<()>>::default();
-        let default = Slot::new(&host, DEFAULT, &connector, observer.as_ref(), &closing);
-        let limit = Limit::DEFAULT;
+        let default = Slot::new(&host, DEFAULT, DEFAULT, &connector, &observer, &closing);
         Self(Arc::new(Sessions {
             host,
             connector,
             observer,
-            defaults: RwLock::new(Defaults { limit, log: LogMode::Normal }),
+            defaults,
             redactor,
+            ledger,
             dry_run,
             default: Arc::new(default),
             named: Mutex::default(),
@@ -217,8 +223,13 @@ impl SessionManager {
         &self.0.redactor
     }
 
-    pub(super) fn observer(&self) -> Option<Arc<dyn Observer>> {
+    pub(super) fn observer(&self) -> Arc<dyn Observer> {
         self.0.observer.clone()
+    }
+
+    /// What may still run on the host.
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.0.ledger
     }
 
     fn default_session(&self) -> HostSession {
@@ -263,6 +274,13 @@ impl fmt::Debug for SessionManager {
     }
 }
 
+/// What a named session is called in logs and transcripts: by its name, unless that is what otto calls something else.
+fn label(name: &str) -> String {
+    const NAMED: &str = "named ";
+    let taken = [DEFAULT, ONESHOT].contains(&name) || name.starts_with(NAMED);
+    format!("{}{name}", if taken { NAMED } else { "" })
+}
+
 fn not_in_time() -> Error {
     Error::new(ErrorKind::Timeout, "did not close in time and was dropped")
 }
@@ -293,7 +311,8 @@ impl Sessions {
         if let Some(why) = self.gate.is_shut() {
             return Err(Error::new(ErrorKind::Closed, why).on_host(&*self.host).in_session(name));
         }
-        let new = || Arc::new(Slot::new(&self.host, name, &self.connector, self.observer.as_ref(), &self.closing));
+        let label = label(name);
+        let new = || Arc::new(Slot::new(&self.host, name, &label, &self.connector, &self.observer, &self.closing));
         Ok(named.entry(name.to_owned()).or_insert_with(new).clone())
     }
 
@@ -385,13 +404,14 @@ impl Slot {
     fn new(
         host: &str,
         name: &str,
+        label: &str,
         connector: &Arc<dyn Connector>,
-        observer: Option<&Arc<dyn Observer>>,
+        observer: &Arc<dyn Observer>,
         closing: &Arc<tokio::sync::Mutex<()>>,
     ) -> Self {
         Self {
             name: name.to_owned(),
-            session: ShellSession::new(host, name, connector.clone(), observer.cloned()),
+            session: ShellSession::new(host, label, connector.clone(), Some(observer.clone())),
             turn: tokio::sync::Mutex::default(),
             gate: Gate::new(closing.clone()),
             opening: tokio::sync::Mutex::default(),

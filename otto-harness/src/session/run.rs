@@ -114,9 +114,12 @@ impl<'a> Run<'a> {
             return Err(error);
         }
         let defaults = self.session.manager.defaults();
-        let limit = self.limit.take().unwrap_or(Ok(defaults.limit))?;
+        let asked = self.limit.take().transpose()?;
         let settle = |mut command: ShellCommand| {
-            let limit = own_limit(&command)?.unwrap_or(limit);
+            let limit = own_limit(&command)?.or(asked);
+            // Known to have been asked for, so that it holds for opening the shell too.
+            command.limit = limit.map(Ok);
+            let limit = limit.unwrap_or(defaults.limit);
             if command.expects.is_empty() {
                 command.expects.clone_from(&self.expects);
             }
@@ -262,7 +265,7 @@ impl<'a> OneshotRun<'a> {
             stdin: self.stdin,
             limit,
             on_output: borrowed(&mut self.on_output),
-            observer: self.manager.observer().map(Whole::of),
+            observer: Some(Whole::of(self.manager.observer())),
         };
         let work = oneshot(self.manager.connector(), self.manager.host(), request);
         let located = |error: Error| error.on_host(self.manager.host()).redacted(self.manager.redactor());

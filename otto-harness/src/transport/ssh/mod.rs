@@ -153,14 +153,20 @@ impl Connector for SshConnector {
         Box::pin(async move {
             let mut redialled = false;
             loop {
+                self.target.progress.reached(Phase::Channel);
                 let Chosen { connection, found: permits, new } =
                     self.place_for_shell().await.map_err(|fault| self.error(fault))?;
+                self.target.progress.reached(Phase::Shell);
                 match shell::open(&connection, permits, self.target.limits.shell).await {
                     Ok(shell) => return Ok(Box::new(shell) as Box<dyn Transport>),
                     Err(trouble) => self.again(trouble, &connection, new, &mut redialled)?,
                 }
             }
         })
+    }
+
+    fn phase(&self) -> Option<Phase> {
+        self.target.progress.get()
     }
 
     fn exec(&self, exec: Exec) -> BoxFuture<'_, Result<Box<dyn Transport>>> {

@@ -2,9 +2,12 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use zeroize::Zeroizing;
+
+use crate::error::Phase;
 
 /// A password or a passphrase. It does not show in `Debug`, and its memory is wiped.
 #[derive(Clone)]
@@ -120,6 +123,22 @@ pub(crate) struct SshTarget {
     pub(crate) keepalive: Keepalive,
     /// Channels that are open at once on one connection; fewer when the server turns out to allow fewer.
     pub(crate) channels: usize,
+    /// How far the newest attempt to get in came.
+    pub(crate) progress: Progress,
+}
+
+/// How far something came that is still under way; clones are one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Progress(Arc<Mutex<Option<Phase>>>);
+
+impl Progress {
+    pub(crate) fn reached(&self, phase: Phase) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(phase);
+    }
+
+    pub(crate) fn get(&self) -> Option<Phase> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl SshTarget {
@@ -135,6 +154,7 @@ impl SshTarget {
             limits: Limits::default(),
             keepalive: Keepalive::default(),
             channels: 8,
+            progress: Progress::default(),
         }
     }
 }
