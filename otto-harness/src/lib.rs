@@ -3,6 +3,8 @@
 mod command;
 mod crowd;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod os_user;
 mod result;
 mod unwind;

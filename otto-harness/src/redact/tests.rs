@@ -1,27 +1,7 @@
 //! Redaction is the same however the stream is cut, and nothing of a secret is left.
 
 use super::*;
-
-/// Numbers that look random, and are the same for the same seed.
-struct Random(u64);
-
-impl Random {
-    fn new(what: &str) -> Self {
-        let seed = std::env::var("OTTO_SEED")
-            .ok()
-            .and_then(|seed| seed.parse().ok())
-            .unwrap_or_else(|| std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), what));
-        eprintln!("{what}: OTTO_SEED={seed} repeats it");
-        Self(seed | 1)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 33).unwrap() % bound
-    }
-}
+use crate::fuzz::Random;
 
 fn of(secrets: &[&str]) -> Redactor {
     Redactor::new(secrets.iter().map(|secret| Secret::from(*secret)))

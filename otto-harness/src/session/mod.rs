@@ -13,6 +13,8 @@ mod dirt;
 mod execution;
 pub mod expect;
 mod frame;
+#[cfg(test)]
+mod fuzz;
 mod gate;
 mod interactive;
 mod journal;
