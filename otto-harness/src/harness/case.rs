@@ -110,13 +110,13 @@ async fn close(ctx: OttoContext) -> Left {
 /// Ends a test whose thread is stuck: closes what it holds, from another thread.
 fn give_up(stuck: Stuck) -> Report {
     let (sender, closed) = mpsc::channel();
-    let left = stuck.context.filter(|_| stuck.phase != Phase::Teardown).and_then(|ctx| {
+    let left = stuck.context.filter(|_| stuck.phase != Phase::Teardown).map(|ctx| {
         // Not on this thread: if the test blocks the runtime's workers as well, no clock of tokio's goes on.
         let closing = thread::Builder::new().name("otto-teardown".to_owned());
         let spawned = closing.spawn(move || _ = sender.send(runtime().block_on(close(ctx))));
         match spawned.map(|_| closed.recv_timeout(TEARDOWN + Duration::from_millis(500))) {
-            Ok(Ok(left)) => Some(left),
-            _ => Some(Left::open("its hosts were not closed: the runtime does not move".to_owned())),
+            Ok(Ok(left)) => left,
+            _ => Left::open("its hosts were not closed: the runtime does not move".to_owned()),
         }
     });
     let end = End::Stuck { phase: stuck.phase, budget: stuck.budget, signal: stuck.signal, vanished: stuck.vanished };

@@ -204,9 +204,9 @@ impl Host {
         self.0.sessions.ledger().list()
     }
 
-    /// Declares it clean, because you made sure of it or started it anew; returns what there was.
-    pub fn clear_dirt(&self) -> Vec<Dirt> {
-        self.0.sessions.ledger().clear()
+    /// Declares it clean, because you made sure of it or started it anew.
+    pub fn clear_dirt(&self) {
+        self.0.sessions.ledger().clear();
     }
 
     /// Its sessions, as the session layer has them.

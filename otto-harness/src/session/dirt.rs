@@ -57,7 +57,7 @@ impl Ledger {
         self.all().clone()
     }
 
-    pub(crate) fn clear(&self) -> Vec<Dirt> {
-        std::mem::take(&mut *self.all())
+    pub(crate) fn clear(&self) {
+        self.all().clear();
     }
 }

@@ -123,7 +123,7 @@ fn a_marker_is_found_in_any_split() {
         let bytes = stream(&mut random, nonce);
         let there = position(&bytes, &nonce.marker(Marker::Prompt)).is_some();
         let mut seek = Seek::new(nonce, Marker::Prompt);
-        let found = random.cut(&bytes, 9).into_iter().fold(false, |found, piece| seek.feed(piece) || found);
+        let found = random.cut(&bytes, 9).into_iter().any(|piece| seek.feed(piece));
         assert_eq!(found, there, "{}", bytes.escape_ascii());
     }
 }

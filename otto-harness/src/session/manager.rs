@@ -88,7 +88,7 @@ impl SessionManager {
         let host = host.into();
         let defaults = Arc::new(RwLock::new(Defaults { limit: Limit::DEFAULT, log: LogMode::Normal }));
         let ledger = Ledger::default();
-        let observer = Told::new(&host, observer, &redactor, defaults.clone(), ledger.clone());
+        let observer = Told::observer(&host, observer, &redactor, defaults.clone(), ledger.clone());
         let closing = Arc::<tokio::sync::Mutex<()>>::default();
         let default = Slot::new(&host, DEFAULT, DEFAULT, &connector, &observer, &closing);
         Self(Arc::new(Sessions {

@@ -23,7 +23,7 @@ pub(super) struct Told {
 }
 
 impl Told {
-    pub(super) fn new(
+    pub(super) fn observer(
         host: &str,
         to: Option<Arc<dyn Observer>>,
         redactor: &Redactor,

@@ -188,10 +188,10 @@ mod tests {
     #[test]
     fn a_line_without_end_goes_on_in_the_next_and_is_not_kept() {
         let mut lines = Lines::default();
-        let mut longest = 0;
+        let (bytes, mut longest) = (vec![b'x'; 1 << 15], 0);
         for _ in 0..2000 {
             let mut text = Vec::new();
-            lines.render(&[b'x'; 1 << 15], Duration::ZERO, '|', &mut text);
+            lines.render(&bytes, Duration::ZERO, '|', &mut text);
             longest = longest.max(text.split(|byte| *byte == b'\n').map(<[u8]>::len).max().unwrap());
             assert!(text.len() < 1 << 16 && lines.held.is_empty());
         }

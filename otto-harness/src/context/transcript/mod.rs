@@ -11,6 +11,7 @@ mod stamp;
 mod tests;
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -127,7 +128,8 @@ impl Observer for Transcript {
             (Some(code), ..) => format!("exit {code}"),
             (None, None, None) => format!("{:?}", status.status),
         };
-        how.push_str(&format!(" after {:.3} s", status.duration.as_secs_f64()));
+        // Writing to a string cannot fail.
+        let _ = write!(how, " after {:.3} s", status.duration.as_secs_f64());
         if let (true, Some(cause)) = (status.timed_out, status.cause()) {
             how = format!("{how}: {cause}");
         }
