@@ -8,6 +8,8 @@ use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 
+use crate::redact::Redactor;
+
 /// A result whose error is otto's unless said otherwise.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -172,6 +174,33 @@ impl Error {
             hint: inner.hint.clone(),
             source: inner.source.as_ref().map(|source| source.to_string().into()),
         }))
+    }
+
+    /// The same error with no secret in any of its texts. A cause that shows none stays as it is.
+    pub(crate) fn redacted(mut self, redactor: &Redactor) -> Self {
+        if redactor.is_empty() {
+            return self;
+        }
+        let inner = &mut *self.0;
+        for text in [Some(&mut inner.message), inner.hint.as_mut()].into_iter().flatten() {
+            if let Cow::Owned(clean) = redactor.text(text) {
+                *text = clean.into();
+            }
+        }
+        for text in [&mut inner.host, &mut inner.session, &mut inner.command].into_iter().flatten() {
+            if let Cow::Owned(clean) = redactor.text(text) {
+                *text = clean;
+            }
+        }
+        if let Some(source) = &inner.source {
+            let shown = chain(&**source);
+            if let Cow::Owned(clean) = redactor.text(&shown) {
+                inner.source = Some(clean.into());
+            } else if let Cow::Owned(_) = redactor.text(&format!("{source:?}")) {
+                inner.source = Some(shown.into());
+            }
+        }
+        self
     }
 
     /// What kind of failure this is.

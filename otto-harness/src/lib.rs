@@ -3,11 +3,14 @@
 mod command;
 mod crowd;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod os_user;
 mod result;
 mod unwind;
 
 pub mod lab;
+pub mod redact;
 pub mod transport;
 
 pub mod session;
@@ -42,7 +45,7 @@ pub use reservations::{
     required_resources,
 };
 pub use result::{CommandStatus, RunResult, Status};
-pub use session::{ExpectRun, HostSession, OneshotRun, Pattern, Run, SessionManager};
+pub use session::{Dirt, ExpectRun, HostSession, OneshotRun, Pattern, Run, SessionManager};
 
 #[doc(hidden)]
 pub use harness::private as __private;

@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::command::LogMode;
 use crate::error::{Error, ErrorKind, Result};
+use crate::redact::Redactor;
 
 /// How a command, or a list of them, ended.
 ///
@@ -67,21 +69,24 @@ pub struct CommandStatus {
     pub(crate) bytes: Arc<[u8]>,
     pub(crate) stderr: Arc<str>,
     pub(crate) cause: Option<String>,
+    pub(crate) left_running: bool,
     pub(crate) host: Option<String>,
-    /// Neither its text nor its output may be shown by otto.
-    pub(crate) hidden: bool,
+    /// How much of it otto may show to anybody but the test.
+    pub(crate) log: LogMode,
+    /// What is taken out of that.
+    pub(crate) redactor: Redactor,
 }
 
 /// What stands for a command, or its output, that is not to be logged.
-const HIDDEN: &str = "(not logged)";
+pub(crate) const HIDDEN: &str = "(not logged)";
 
-/// All that can be seen, with the bytes as their number: they are the output once more.
+/// All that may be logged, without secrets; the bytes as their number: they are the output once more.
 impl fmt::Debug for CommandStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CommandStatus")
-            .field("command", &if self.hidden { HIDDEN } else { &self.command })
-            .field("output", &if self.hidden { HIDDEN } else { &self.output })
-            .field("stderr", &if self.hidden { HIDDEN } else { &self.stderr })
+            .field("command", &self.shown_command())
+            .field("output", &self.shown_output(&self.output))
+            .field("stderr", &self.shown_output(&self.stderr))
             .field("bytes", &self.bytes.len())
             .field("status", &self.status)
             .field("retcode", &self.retcode)
@@ -89,7 +94,8 @@ impl fmt::Debug for CommandStatus {
             .field("timed_out", &self.timed_out)
             .field("truncated", &self.truncated)
             .field("state_lost", &self.state_lost)
-            .field("cause", &self.cause)
+            .field("left_running", &self.left_running)
+            .field("cause", &self.cause.as_deref().map(|cause| self.redactor.text(cause)))
             .field("duration", &self.duration)
             .finish_non_exhaustive()
     }
@@ -110,9 +116,34 @@ impl CommandStatus {
             bytes: Arc::default(),
             stderr: Arc::from(""),
             cause: None,
+            left_running: false,
             host: None,
-            hidden: false,
+            log: LogMode::Normal,
+            redactor: Redactor::default(),
         }
+    }
+
+    /// As it may be shown where these secrets are known.
+    pub(crate) fn redacted(&self, redactor: &Redactor) -> Self {
+        let clean = |text: &str| redactor.text(text).into_owned();
+        Self {
+            command: clean(&self.command),
+            output: clean(&self.output),
+            bytes: redactor.bytes(&self.bytes).into(),
+            stderr: redactor.text(&self.stderr).into(),
+            cause: self.cause.as_deref().map(clean),
+            ..self.clone()
+        }
+    }
+
+    /// The command as it may be shown.
+    fn shown_command(&self) -> Cow<'_, str> {
+        if self.log == LogMode::Never { HIDDEN.into() } else { self.redactor.text(&self.command) }
+    }
+
+    /// What it wrote as it may be shown.
+    fn shown_output<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if self.log == LogMode::Normal { self.redactor.text(text) } else { HIDDEN.into() }
     }
 
     pub(crate) fn with_bytes(mut self, bytes: Vec<u8>) -> Self {
@@ -145,6 +176,13 @@ impl CommandStatus {
         self.cause.as_deref()
     }
 
+    /// Whether something of it may still run on the host: it was stopped, or its connection was lost, and it could not be
+    /// shown to have ended. Its host is then [dirty](crate::Host::is_dirty).
+    #[must_use]
+    pub fn left_running(&self) -> bool {
+        self.left_running
+    }
+
     /// Itself if it succeeded.
     ///
     /// # Errors
@@ -163,19 +201,20 @@ impl CommandStatus {
         };
         if let Some(cause) = &self.cause {
             message.push_str(": ");
-            message.push_str(cause);
+            message.push_str(&self.redactor.text(cause));
         }
-        let (command, shown) = if self.hidden { (HIDDEN, 0) } else { (&*self.command, 10) };
         let written = if self.stderr.is_empty() {
             Cow::Borrowed(&self.output)
         } else {
             Cow::Owned(format!("{}\n{}", self.output, self.stderr))
         };
-        for line in last_lines(&written, shown) {
+        // Secrets go before lines are cut off, so that no half of one is left.
+        let written = self.shown_output(&written);
+        for line in last_lines(&written, if self.log == LogMode::Normal { TAIL } else { 0 }) {
             message.push_str("\n  | ");
-            message.push_str(line);
+            message.push_str(&end_of(line));
         }
-        let mut error = Error::new(ErrorKind::Command, format!("`{command}` {message}"));
+        let mut error = Error::new(ErrorKind::Command, format!("`{}` {message}", self.shown_command()));
         if let Some(host) = &self.host {
             error = error.on_host(host.clone());
         }
@@ -183,6 +222,20 @@ impl CommandStatus {
             error = error.hint("`.timeout(\"60s\")` on the command, or the host's `set_timeout`, gives it more time");
         }
         error
+    }
+}
+
+/// How many lines of output an error shows.
+const TAIL: usize = 10;
+
+/// How much of one line it shows, in characters.
+const WIDEST: usize = 1000;
+
+/// A line, or the end of one that is too long to show.
+fn end_of(line: &str) -> Cow<'_, str> {
+    match line.char_indices().rev().nth(WIDEST) {
+        Some((at, _)) => format!("…{}", &line[at..]).into(),
+        None => line.into(),
     }
 }
 
@@ -281,6 +334,33 @@ mod tests {
         assert_eq!(of(&[Status::Success, Status::Failed, Status::Success]), Status::Failed);
         assert_eq!(of(&[Status::Failed, Status::Error, Status::NotRun]), Status::Error);
         assert_eq!(of(&[]), Status::Success);
+    }
+
+    #[test]
+    fn errors_and_debug_show_what_the_log_mode_allows_and_no_secret() {
+        let mut status = CommandStatus::new("login pw-1234", Status::Failed).with_bytes(b"got pw-1234\nmore".to_vec());
+        (status.stderr, status.cause) = ("bad pw-1234".into(), Some("after pw-1234".to_owned()));
+        status.redactor = Redactor::new(["pw-1234".into()]);
+        let shown = |status: &CommandStatus| format!("{:?} {:?}", status.ok().unwrap_err(), status);
+        let text = shown(&status);
+        assert!(!text.contains("pw-1234"), "{text}");
+        for part in ["`login [redacted]`", "after [redacted]", "| got [redacted]", "| bad [redacted]", "| more"] {
+            assert!(text.contains(part), "no {part} in {text}");
+        }
+        assert_eq!((&*status.output, status.bytes()), ("got pw-1234\nmore", &b"got pw-1234\nmore"[..]));
+        status.log = LogMode::Quiet;
+        let text = shown(&status);
+        assert!(text.contains("login") && !text.contains("got") && !text.contains("bad"), "{text}");
+        status.log = LogMode::Never;
+        let text = shown(&status);
+        assert!(!text.contains("login") && !text.contains("got") && text.contains(HIDDEN), "{text}");
+    }
+
+    #[test]
+    fn a_line_without_end_is_cut_in_an_error() {
+        let status = CommandStatus::new("x", Status::Failed).with_bytes(vec![b'y'; 1 << 20]);
+        let text = status.ok().unwrap_err().to_string();
+        assert!(text.len() < 1200 && text.contains("| …yyy"), "{} characters", text.len());
     }
 
     #[test]

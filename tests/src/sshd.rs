@@ -17,6 +17,12 @@ use crate::processes::Process;
 
 const SSHD: &str = "/usr/sbin/sshd";
 
+/// The account that [`SshdBuilder::account`] makes.
+pub const ACCOUNT: &str = "otto-tester";
+
+/// Its number, which no system gives to anybody.
+pub const UID: u32 = 64_321;
+
 /// How long a server may take to say its banner.
 const START: Duration = Duration::from_secs(10);
 
@@ -26,6 +32,7 @@ pub struct SshdBuilder {
     id: String,
     lab: String,
     lines: Vec<String>,
+    shell: Option<PathBuf>,
 }
 
 impl SshdBuilder {
@@ -47,6 +54,16 @@ impl SshdBuilder {
     #[must_use]
     pub fn config(mut self, line: impl Into<String>) -> Self {
         self.lines.push(line.into());
+        self
+    }
+
+    /// For an account of its own, [`ACCOUNT`], that is not root's and has this shell, instead of whoever runs the tests.
+    ///
+    /// The account is in an `/etc/passwd` that only this server and what it starts see: that takes root, and a system
+    /// that lets root have mounts of its own.
+    #[must_use]
+    pub fn account(mut self, shell: impl Into<PathBuf>) -> Self {
+        self.shell = Some(shell.into());
         self
     }
 
@@ -87,7 +104,13 @@ impl Sshd {
     /// Describes a server.
     #[must_use]
     pub fn builder() -> SshdBuilder {
-        SshdBuilder { id: "server".into(), lab: "bed".into(), lines: Vec::new() }
+        SshdBuilder { id: "server".into(), lab: "bed".into(), lines: Vec::new(), shell: None }
+    }
+
+    /// The home of [`ACCOUNT`], if it has that.
+    #[must_use]
+    pub fn home(&self) -> PathBuf {
+        home(self.folder.path())
     }
 
     fn start_as(description: SshdBuilder) -> Self {
@@ -96,18 +119,24 @@ impl Sshd {
         let host_key = keygen(&folder.path().join("host_key"));
         let user_key = keygen(&folder.path().join("user_key"));
         fs::write(folder.path().join("authorized_keys"), &user_key).expect("authorized_keys is written");
-        fs::create_dir(folder.path().join("home")).expect("a home is made");
+        fs::create_dir_all(folder.path().join("home")).expect("a home is made");
         if rustix::process::geteuid().is_root() {
             // Debian makes it at boot, which a container never had; without it sshd of root does not start.
             fs::create_dir_all("/run/sshd").expect("root can make /run/sshd");
         }
-        let user = current_user();
+        let user = match &description.shell {
+            Some(shell) => {
+                make_account(folder.path(), shell);
+                ACCOUNT.to_owned()
+            }
+            None => current_user(),
+        };
         // Another process may take the port between our look and sshd's: then another is tried.
         for attempt in 1.. {
             let port = free_port();
             let config = config(folder.path(), port, &description.lines);
             fs::write(folder.path().join("sshd_config"), config).expect("sshd_config is written");
-            let mut child = spawn(folder.path());
+            let mut child = spawn(folder.path(), description.shell.is_some());
             match wait_for_banner(&mut child, port) {
                 Ok(()) => {
                     let SshdBuilder { id, lab, .. } = description;
@@ -306,10 +335,34 @@ fn config(folder: &Path, port: u16, lines: &[String]) -> String {
     text
 }
 
-fn spawn(folder: &Path) -> Child {
+fn home(folder: &Path) -> PathBuf {
+    folder.join("home")
+}
+
+/// Writes the list of accounts that [`spawn`] puts in the place of the system's, and makes the home.
+fn make_account(folder: &Path, shell: &Path) {
+    let (home, shell) = (home(folder), shell.display());
+    let system = fs::read_to_string("/etc/passwd").expect("/etc/passwd is readable");
+    let entry = format!("{ACCOUNT}:x:{UID}:{UID}::{}:{shell}\n", home.display());
+    fs::write(folder.join("passwd"), format!("{}\n{entry}", system.trim_end())).expect("passwd is written");
+    fs::create_dir_all(&home).expect("the home is made");
+    std::os::unix::fs::chown(&home, Some(UID), Some(UID)).expect("only root can make an account: run the test as root");
+    // The account has to get to its home and its authorized_keys.
+    for path in [folder.to_owned(), folder.join("passwd")] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    }
+}
+
+fn spawn(folder: &Path, account: bool) -> Child {
     let log = fs::File::create(folder.join("log")).expect("the log is made");
+    let mut command = Command::new(if account { "unshare" } else { SSHD });
+    if account {
+        // Each of these becomes the next, so that the process number stays.
+        command.args(["--mount", "sh", "-c", "mount --bind \"$1/passwd\" /etc/passwd && shift && exec \"$@\"", "sh"]);
+        command.arg(folder).arg(SSHD);
+    }
     // In the foreground and with its log on stderr, so that its process number is ours to stop.
-    Command::new(SSHD)
+    command
         .args(["-D", "-e", "-f"])
         .arg(folder.join("sshd_config"))
         .stdin(Stdio::null())

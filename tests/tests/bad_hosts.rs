@@ -199,7 +199,11 @@ fn a_server_that_is_killed_in_the_middle_of_a_command() {
             "`echo begun; sleep 4321.",
             "` did not end: ",
             "\n  | begun\n",
+            // In the test's own output, and in the summary of the run.
+            "\n  left on server: `echo begun; sleep 4321.",
             "1 failed",
+            "otto: hosts are dirty, because something may still run on them:\n  server: `echo begun;",
+            "(left by test bad::cut_off)",
         ],
     );
     said.within(Duration::from_secs(5));

@@ -35,6 +35,21 @@ everywhere! {
     }
 }
 
+everywhere! { [local sshd telnet]
+    async fn two_hundred_oneshots_at_once(place) {
+        let all: Vec<_> = (0..200).map(|n| {
+            let host = place.host().clone();
+            tokio::spawn(async move { host.oneshot(format!("echo {n}; (exit {})", n % 7)).await })
+        }).collect();
+        for (n, one) in all.into_iter().enumerate() {
+            let status = one.await.unwrap()?;
+            let code = i32::try_from(n % 7).unwrap();
+            assert_eq!((status.output.as_str(), status.retcode), (&*n.to_string(), Some(code)), "{status:?}");
+        }
+        assert!(!place.host().is_dirty());
+    }
+}
+
 everywhere! { [sshd sim telnet]
     /// 38.
     async fn a_connection_that_is_cut_is_an_error_with_its_cause(place) {
@@ -116,6 +131,53 @@ everywhere! { [sshd sim telnet]
         within(5 * SECOND, "run after the thaw", place.run("true")).await?;
         place.answers().await?;
     }
+}
+
+/// 38: frozen in the middle of a command whose own limit is far off. The questions of the connection find it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_freezes_in_mid_command_is_found_by_keepalive() -> Result<()> {
+    let server = Sshd::start();
+    let options = "[hosts.ssh_options]\nkeepalive_interval = 1\nkeepalive_count_max = 2\n";
+    let lab = otto::Lab::from_toml(&format!("{}{options}", server.lab_toml()))?;
+    let ctx = otto::open_context(lab).open().await?;
+    let host = ctx.get_host("server")?;
+    host.run("true").await?.ok()?;
+    let (one, two) = (Sleeper::new(), Sleeper::new());
+    let (run, alone) = (host.run(one.command()).timeout("120s"), host.oneshot(two.command()));
+    let (run, alone) = (tokio::spawn(run.into_future()), tokio::spawn(alone.into_future()));
+    one.runs().await;
+    two.runs().await;
+    server.freeze();
+    let frozen = Instant::now();
+    let (run, alone) = (run.await.unwrap()?.only()?, alone.await.unwrap()?);
+    let took = frozen.elapsed();
+    server.thaw();
+    assert!(took < 12 * SECOND, "{took:?}");
+    for status in [run, alone] {
+        assert!(status.status == Status::Error && !status.timed_out && status.left_running(), "{status:?}");
+        let error = status.ok().unwrap_err().to_string();
+        assert!(error.contains("connection was lost") && error.contains("does not answer"), "{error}");
+    }
+    assert_eq!(host.dirt().len(), 2, "{:?}", host.dirt());
+    assert!(host.run("echo back").await?.only()?.state_lost);
+    ctx.close().await
+}
+
+/// 39: what accepts and says nothing has the limit of its phase, without any limit of the command's own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_banner_that_never_comes_has_a_limit_of_its_own() -> Result<()> {
+    let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let lab = otto::Lab::from_toml(&format!(
+        "lab = 'x'\n[[hosts]]\nid = 'one'\nip = '127.0.0.1'\nport = {port}\nhost_key_check = 'insecure'\n\
+         creds = [{{ login = 'x', password = 'yyyy' }}]\nssh_options = {{ connect_timeout = 1 }}\n"
+    ))?;
+    let ctx = otto::open_context(lab).open().await?;
+    let asked = Instant::now();
+    let error = ctx.get_host("one")?.run("true").await.unwrap_err();
+    assert_eq!(error.phase(), Some(Phase::Banner), "{error:?}");
+    assert!(asked.elapsed() < 5 * SECOND && error.to_string().contains("said nothing within 1s"), "{error}");
+    ctx.close().await
 }
 
 /// A host at this port of this machine, with this key of this user.

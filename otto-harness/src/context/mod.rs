@@ -24,6 +24,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fleet::{DoForAll, RunOnAll, Selection};
 use crate::host::{Host, LOCAL};
 use crate::lab::Lab;
+use crate::redact::Redactor;
 use crate::transport::BoxFuture;
 
 /// A lab that is open: its hosts, each one handle that all clones of the context share.
@@ -55,7 +56,11 @@ struct Inner {
 
 impl OttoContext {
     fn new(lab: Lab, settings: open::Settings) -> Self {
-        let make = |spec: &crate::lab::HostSpec| Host::with(spec, settings.observer(&spec.id), settings.dry_run);
+        // Of all hosts, because one may be reached, or spoken of, from another.
+        let secrets = Redactor::of_hosts(lab.hosts());
+        Redactor::warn_of_short(lab.hosts());
+        let make =
+            |spec: &crate::lab::HostSpec| Host::with(spec, settings.observer(&spec.id), &secrets, settings.dry_run);
         let hosts: IndexMap<_, _> = lab.hosts().map(|spec| (spec.id.clone(), make(spec))).collect();
         let local = hosts.get(LOCAL).cloned().unwrap_or_else(|| make(&crate::lab::HostSpec::local(LOCAL)));
         let scope = HostScope::default();
@@ -142,6 +147,15 @@ impl OttoContext {
     #[must_use = "nothing is closed until it is awaited"]
     pub fn close(&self) -> BoxFuture<'static, Result<()>> {
         self.0.scope.close()
+    }
+
+    /// As [`close`](Self::close); says also what may still run on its hosts after that, a line for each.
+    pub(crate) async fn close_and_look(&self) -> (Result<()>, Vec<String>) {
+        let hosts = self.0.scope.hosts();
+        let closed = self.close().await;
+        let dirt =
+            |host: &Host| host.dirt().into_iter().map(|dirt| format!("{}: {dirt}", host.id())).collect::<Vec<_>>();
+        (closed, hosts.iter().flat_map(dirt).collect())
     }
 
     /// The built-in host that is this machine.

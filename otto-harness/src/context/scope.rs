@@ -53,6 +53,12 @@ impl HostScope {
         self.add(Member { host: host.into(), own: false });
     }
 
+    /// All of them.
+    pub(super) fn hosts(&self) -> Vec<Host> {
+        let hosts = self.0.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        hosts.iter().map(|member| member.host.clone()).collect()
+    }
+
     pub(super) fn own(&self, host: Host) {
         self.add(Member { host, own: true });
     }

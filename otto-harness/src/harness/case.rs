@@ -11,13 +11,14 @@ use tokio::time::timeout;
 
 use super::panic::{self, Catch, Panicked};
 use super::registry::TestCase;
-use super::report::{End, Report};
+use super::report::{End, Left, Report};
 use super::runtime::runtime;
 use super::signals::{self, Running};
 use super::watchdog::{self, Phase, Progress, Stuck};
 use super::wiring::{self, Setting};
 use crate::context::OttoContext;
 use crate::lab::Lab;
+use crate::redact::Redactor;
 
 /// What opening a context may take. Hosts connect on first use, inside the body.
 const SETUP: Duration = Duration::from_secs(30);
@@ -32,10 +33,12 @@ pub(super) fn run(case: &'static TestCase, name: &str, lab: Lab, setting: Settin
     let limit = case.timeout.or(limit).unwrap_or(BODY);
     let progress = Arc::new(Progress::begin(SETUP));
     let (sender, result) = mpsc::channel();
+    let redactor = Redactor::of_hosts(lab.hosts());
     let spawned = thread::Builder::new().name(name.to_owned()).spawn({
-        let progress = Arc::clone(&progress);
+        let (progress, redactor) = (Arc::clone(&progress), redactor.clone());
         move || {
             panic::watch_this_thread(case.should_panic.is_some(), None);
+            panic::redact_this_thread(redactor);
             // The receiver is gone if this thread was given up.
             let _ = sender.send(runtime().block_on(phases(case, lab, setting, limit, &progress)));
         }
@@ -43,7 +46,8 @@ pub(super) fn run(case: &'static TestCase, name: &str, lab: Lab, setting: Settin
     if let Err(error) = spawned {
         return Report::new(End::Setup(format!("cannot start a thread for the test: {error}")));
     }
-    watchdog::wait(name, &result, &progress).unwrap_or_else(|stuck| give_up(*stuck))
+    let report = watchdog::wait(name, &result, &progress).unwrap_or_else(|stuck| give_up(*stuck));
+    Report { redactor, ..report }
 }
 
 async fn phases(case: &TestCase, lab: Lab, setting: Setting, limit: Duration, progress: &Progress) -> Report {
@@ -77,7 +81,7 @@ async fn phases(case: &TestCase, lab: Lab, setting: Setting, limit: Duration, pr
         (End::Done(Ok(())), Ok(())) if took > limit => End::Late { took, limit },
         (end, _) => end,
     };
-    Report { end, took, left }
+    Report::of(end, took, left)
 }
 
 async fn body(case: &TestCase, ctx: &OttoContext, limit: Duration) -> (End, Result<(), Panicked>) {
@@ -94,28 +98,27 @@ async fn body(case: &TestCase, ctx: &OttoContext, limit: Duration) -> (End, Resu
     (end, body.discard())
 }
 
-/// Closes a context, and says what did not close.
-async fn close(ctx: OttoContext) -> Option<String> {
+/// Closes a context, and says what is left.
+async fn close(ctx: OttoContext) -> Left {
     match timeout(TEARDOWN, Catch::new(wiring::close(ctx))).await {
-        Ok(Ok(Ok(()))) => None,
-        Ok(Ok(Err(error))) => Some(error.chain()),
-        Ok(Err(panicked)) => Some(panicked.text),
-        Err(_) => Some(format!("its hosts were not closed within {TEARDOWN:?}")),
+        Ok(Ok((closed, running))) => Left { open: closed.err().map(|error| error.chain()), running },
+        Ok(Err(panicked)) => Left::open(panicked.text),
+        Err(_) => Left::open(format!("its hosts were not closed within {TEARDOWN:?}")),
     }
 }
 
 /// Ends a test whose thread is stuck: closes what it holds, from another thread.
 fn give_up(stuck: Stuck) -> Report {
     let (sender, closed) = mpsc::channel();
-    let left = stuck.context.filter(|_| stuck.phase != Phase::Teardown).and_then(|ctx| {
+    let left = stuck.context.filter(|_| stuck.phase != Phase::Teardown).map(|ctx| {
         // Not on this thread: if the test blocks the runtime's workers as well, no clock of tokio's goes on.
         let closing = thread::Builder::new().name("otto-teardown".to_owned());
         let spawned = closing.spawn(move || _ = sender.send(runtime().block_on(close(ctx))));
         match spawned.map(|_| closed.recv_timeout(TEARDOWN + Duration::from_millis(500))) {
             Ok(Ok(left)) => left,
-            _ => Some("its hosts were not closed: the runtime does not move".to_owned()),
+            _ => Left::open("its hosts were not closed: the runtime does not move".to_owned()),
         }
     });
     let end = End::Stuck { phase: stuck.phase, budget: stuck.budget, signal: stuck.signal, vanished: stuck.vanished };
-    Report { end, took: stuck.after, left }
+    Report::of(end, stuck.after, left.unwrap_or_default())
 }

@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once};
 use std::task::{Context, Poll};
 
+use crate::redact::Redactor;
+
 /// What a panic said, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Panicked {
@@ -25,6 +27,8 @@ struct Watch {
     hushed: bool,
     newest: Option<String>,
     raise: Option<Arc<AtomicBool>>,
+    /// Knows what a message must not show.
+    redactor: Redactor,
 }
 
 thread_local! {
@@ -42,7 +46,16 @@ pub(super) fn watch_this_thread(hushed: bool, raise: Option<Arc<AtomicBool>>) {
             }
         }));
     });
-    WATCH.with_borrow_mut(|watch| *watch = Some(Watch { hushed, newest: None, raise }));
+    WATCH.with_borrow_mut(|watch| *watch = Some(Watch { hushed, newest: None, raise, redactor: Redactor::default() }));
+}
+
+/// Takes these secrets out of the panics of this thread, which has to be watched already.
+pub(super) fn redact_this_thread(redactor: Redactor) {
+    WATCH.with_borrow_mut(|watch| {
+        if let Some(watch) = watch {
+            watch.redactor = redactor;
+        }
+    });
 }
 
 /// Keeps what is known of a panic. True if nothing else is to be said about it.
@@ -62,11 +75,18 @@ fn record(info: &PanicHookInfo<'_>) -> bool {
                     let _ = write!(text, "\n{backtrace}");
                 }
             }
-            watch.newest = Some(text);
             if let Some(flag) = &watch.raise {
                 flag.store(true, Ordering::Relaxed);
             }
-            watch.hushed
+            let clean = watch.redactor.text(&text).into_owned();
+            let shows_a_secret = clean != text;
+            if shows_a_secret && !watch.hushed {
+                // As the hook before this one would, which would show the secret.
+                let thread = std::thread::current();
+                eprintln!("\nthread '{}' {clean}", thread.name().unwrap_or("<unnamed>"));
+            }
+            watch.newest = Some(clean);
+            watch.hushed || shows_a_secret
         })
         .unwrap_or(false)
 }

@@ -9,6 +9,7 @@ use super::panic::Panicked;
 use super::registry::{Outcome, TestCase};
 use super::selection::base_name;
 use super::watchdog::Phase;
+use crate::redact::Redactor;
 
 /// How a test ended.
 #[derive(Debug)]
@@ -34,12 +35,29 @@ pub(super) enum End {
     },
 }
 
-/// How a test ended, how long its body took, and what was left open.
+/// What is left when the hosts of a test were closed.
+#[derive(Debug, Default)]
+pub(super) struct Left {
+    /// What did not close in time.
+    pub(super) open: Option<String>,
+    /// What may still run on hosts, a line each.
+    pub(super) running: Vec<String>,
+}
+
+impl Left {
+    pub(super) fn open(what: String) -> Self {
+        Self { open: Some(what), running: Vec::new() }
+    }
+}
+
+/// How a test ended, how long its body took, and what was left.
 #[derive(Debug)]
 pub(super) struct Report {
     pub(super) end: End,
     pub(super) took: Duration,
-    pub(super) left: Option<String>,
+    pub(super) left: Left,
+    /// Knows what none of its texts may show.
+    pub(super) redactor: Redactor,
 }
 
 /// The text of a failed test.
@@ -53,7 +71,12 @@ pub(super) struct Failure {
 impl Report {
     /// Of a test that never began.
     pub(super) fn new(end: End) -> Self {
-        Self { end, took: Duration::ZERO, left: None }
+        Self::of(end, Duration::ZERO, Left::default())
+    }
+
+    /// Of a test that began.
+    pub(super) fn of(end: End, took: Duration, left: Left) -> Self {
+        Self { end, took, left, redactor: Redactor::default() }
     }
 
     /// Whether the test passed, `#[should_panic]` considered; if not, the whole text of its failure.
@@ -61,8 +84,9 @@ impl Report {
         let shown = matches!(self.end, End::Panicked(_)) && case.should_panic.is_none();
         match verdict(&self.end, case.should_panic) {
             Ok(()) => {
-                if let Some(left) = self.left {
-                    eprintln!("otto: test {} passed, but {left}", base_name(case));
+                let running = self.left.running.iter().map(|line| format!("left on {line}"));
+                for left in self.left.open.into_iter().chain(running) {
+                    eprintln!("otto: test {} passed, but {}", base_name(case), self.redactor.text(&left));
                 }
                 Ok(())
             }
@@ -72,10 +96,14 @@ impl Report {
                     "\n\n  took {:.2?} on lab {lab}; the test is at {}:{}",
                     self.took, case.file, case.line
                 );
-                if let Some(left) = self.left {
+                if let Some(left) = self.left.open {
                     let _ = write!(text, "\n  left open: {left}");
                 }
+                for line in self.left.running {
+                    let _ = write!(text, "\n  left on {line}");
+                }
                 let _ = write!(text, "\n  run it again: {rerun}");
+                let text = self.redactor.text(&text).into_owned();
                 Err(Failure { text, shown })
             }
         }

@@ -173,6 +173,8 @@ struct Shared {
     as_user: Option<String>,
     /// For nextest, which digs the message of a failure out of stderr.
     errors: Mutex<Vec<String>>,
+    /// What tests left running on hosts, which concerns those who use the lab next.
+    dirt: Mutex<Vec<String>>,
 }
 
 impl Shared {
@@ -200,6 +202,7 @@ fn run(options: &mut Options, kept: Vec<Instance>, filtered: usize, loaded: &BTr
         runner: if report::under_nextest() { Runner::Nextest } else { Runner::Otto },
         as_user: options.as_user.clone(),
         errors: Mutex::default(),
+        dirt: Mutex::default(),
     });
 
     let forced = forced(options);
@@ -232,6 +235,12 @@ fn run(options: &mut Options, kept: Vec<Instance>, filtered: usize, loaded: &BTr
     });
     for error in shared.errors.lock().unwrap_or_else(PoisonError::into_inner).iter() {
         eprintln!("Error: {error}");
+    }
+    for (number, line) in shared.dirt.lock().unwrap_or_else(PoisonError::into_inner).iter().enumerate() {
+        if number == 0 {
+            eprintln!("otto: hosts are dirty, because something may still run on them:");
+        }
+        eprintln!("  {line}");
     }
     if let Some(number) = signals::received() {
         return Exit::Signal(number);
@@ -293,6 +302,8 @@ fn run_one(instance: &Instance, lab: Lab, shared: &Shared) -> Result<Completion,
         shared.as_user.as_deref(),
     );
     let report = case::run(instance.case, &instance.name, lab, setting, shared.timeout);
+    let dirt = report.left.running.iter().map(|line| format!("{line} (left by test {})", instance.name));
+    shared.dirt.lock().unwrap_or_else(PoisonError::into_inner).extend(dirt);
     report.judge(instance.case, lab_name, &rerun).map(|()| Completion::Completed).map_err(|failure| {
         if shared.fail_fast {
             shared.stop.store(true, Ordering::Relaxed);

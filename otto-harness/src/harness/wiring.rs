@@ -138,9 +138,9 @@ pub(super) async fn open(lab: Lab, setting: Setting) -> Result<OttoContext> {
     builder.open().await
 }
 
-/// Closes every host of a context; the error names those that did not close in time.
-pub(super) async fn close(ctx: OttoContext) -> Result<()> {
-    ctx.close().await
+/// Closes every host of a context; the error names those that did not close in time. Also what may still run on them.
+pub(super) async fn close(ctx: OttoContext) -> (Result<()>, Vec<String>) {
+    ctx.close_and_look().await
 }
 
 /// Polls `future` with `ctx` as the active context.

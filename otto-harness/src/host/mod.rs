@@ -19,7 +19,8 @@ pub use telnet::TelnetHost;
 use crate::command::{IntoCommands, IntoLimit, LogMode, ShellCommand};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lab::{HostSpec, Term};
-use crate::session::{ExpectRun, HostSession, Observer, OneshotRun, Pattern, Run, SessionManager};
+use crate::redact::Redactor;
+use crate::session::{Dirt, ExpectRun, HostSession, Observer, OneshotRun, Pattern, Run, SessionManager};
 use crate::transport::{BoxFuture, Connector};
 
 /// A machine that commands run on: one of a lab, this one, or one made by hand.
@@ -80,11 +81,17 @@ impl Host {
     /// A host as a lab describes it. A hop is given to it by the context, not by this.
     #[must_use]
     pub fn from_spec(spec: &HostSpec) -> Self {
-        Self::with(spec, None, false)
+        Self::with(spec, None, &Redactor::of_hosts([spec]), false)
     }
 
-    pub(crate) fn with(spec: &HostSpec, observer: Option<Arc<dyn Observer>>, dry_run: bool) -> Self {
-        let sessions = SessionManager::with(spec.id.clone(), connect::connector(spec), observer, dry_run);
+    pub(crate) fn with(
+        spec: &HostSpec,
+        observer: Option<Arc<dyn Observer>>,
+        redactor: &Redactor,
+        dry_run: bool,
+    ) -> Self {
+        let connector = connect::connector(spec);
+        let sessions = SessionManager::with(spec.id.clone(), connector, observer, redactor.clone(), dry_run);
         let address = match &spec.serial_options.device {
             Some(device) if spec.term == Term::Serial => Some(device.display().to_string()),
             _ => spec.ip.as_ref().map(|ip| spec.port.map_or(ip.clone(), |port| format!("{ip}:{port}"))),
@@ -189,6 +196,36 @@ impl Host {
     #[must_use]
     pub fn has_live_sessions(&self) -> bool {
         self.0.sessions.has_live_sessions()
+    }
+
+    /// Whether something may still run there that was to be stopped: a command at its limit, cancelled, or whose connection was
+    /// lost, that could not be shown to have ended. It stays dirty until [`clear_dirt`](Self::clear_dirt): a new shell
+    /// that answers is no proof.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> otto::Result<()> {
+    /// let host = otto::Host::local();
+    /// let status = host.run("trap '' INT; sleep 60").timeout("200ms").await?.only()?;
+    /// // It was killed, and seen to be gone.
+    /// assert!(status.timed_out && !status.left_running() && !host.is_dirty());
+    /// # host.close().await
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn is_dirty(&self) -> bool {
+        self.0.sessions.ledger().is_dirty()
+    }
+
+    /// What makes it [dirty](Self::is_dirty), oldest first.
+    #[must_use]
+    pub fn dirt(&self) -> Vec<Dirt> {
+        self.0.sessions.ledger().list()
+    }
+
+    /// Declares it clean, because you made sure of it or started it anew.
+    pub fn clear_dirt(&self) {
+        self.0.sessions.ledger().clear();
     }
 
     /// Its sessions, as the session layer has them.

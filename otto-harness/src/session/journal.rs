@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use super::Observer;
 use crate::result::CommandStatus;
@@ -16,7 +17,7 @@ pub(crate) struct Whole {
 #[derive(Default)]
 struct Held {
     session: String,
-    command: Option<String>,
+    command: Option<(String, SystemTime)>,
     with_output: bool,
 }
 
@@ -43,7 +44,7 @@ impl Observer for Whole {
     fn command(&self, session: &str, command: &str) {
         let mut held = self.held();
         session.clone_into(&mut held.session);
-        held.command = Some(command.to_owned());
+        held.command = Some((command.to_owned(), SystemTime::now()));
     }
 
     fn output(&self, _: &str, _: &[u8]) {
@@ -54,7 +55,9 @@ impl Observer for Whole {
     fn ended(&self, session: &str, status: &CommandStatus) {
         let Held { command, with_output, .. } = std::mem::take(&mut *self.held());
         let _alone = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
-        self.to.command(session, &command.unwrap_or_default());
+        if let Some((command, began)) = command {
+            self.to.command_since(session, &command, began);
+        }
         if with_output {
             self.to.output(session, status.bytes());
             if !status.stderr().is_empty() {
@@ -63,15 +66,20 @@ impl Observer for Whole {
         }
         self.to.ended(session, status);
     }
+
+    fn left_running(&self, session: &str, command: &str, why: &str) {
+        self.to.left_running(session, command, why);
+    }
 }
 
 impl Drop for Whole {
     /// It was cancelled before it ended.
     fn drop(&mut self) {
         let Held { session, command, .. } = std::mem::take(&mut *self.held());
-        if let Some(command) = command {
+        if let Some((command, began)) = command {
             let _alone = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
-            self.to.command(&session, &command);
+            self.to.command_since(&session, &command, began);
+            self.to.noted(&session, "it was given up before it ended, and killed");
         }
     }
 }

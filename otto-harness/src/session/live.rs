@@ -283,8 +283,7 @@ impl Live {
                 }
             }
         }
-        let killed = timeout(Duration::from_millis(1500), self.transport.interrupt(Interrupt::Kill)).await;
-        Recovery::Killed { proven: killed.unwrap_or(false) }
+        Recovery::Killed { proven: self.kill().await }
     }
 
     /// After an interrupt: makes sure that nothing is left in the terminal of what was typed for the running command.
@@ -355,7 +354,10 @@ impl Live {
                 None => frame::probe(self.dialect, nonce, on_terminal),
             };
             self.write(Inlet::Commands, question.into_bytes());
-            let answered = timeout(if self.line.is_some() { ANSWER * 2 } else { ANSWER }, self.sees(Seek::new(nonce, Marker::Probe), sink));
+            let answered = timeout(
+                if self.line.is_some() { ANSWER * 2 } else { ANSWER },
+                self.sees(Seek::new(nonce, Marker::Probe), sink),
+            );
             match answered.await {
                 Ok(true) if !answered_before => answered_before = true,
                 Ok(answer) => return answer,
@@ -372,12 +374,16 @@ impl Live {
         Some(recovery)
     }
 
-    /// Ends the shell. What a stopped command may have left is killed.
-    pub(crate) async fn close(mut self) {
-        if self.running.is_some() || self.suspect {
-            let _ = timeout(Duration::from_millis(1500), self.transport.interrupt(Interrupt::Kill)).await;
-        }
+    /// Kills all that runs in the shell, and itself; whether all of it was seen to end.
+    pub(crate) async fn kill(&mut self) -> bool {
+        timeout(Duration::from_millis(1500), self.transport.interrupt(Interrupt::Kill)).await.unwrap_or(false)
+    }
+
+    /// Ends the shell. What a stopped command may have left is killed; false if that could not be seen to end.
+    pub(crate) async fn close(mut self) -> bool {
+        let proven = if self.running.is_some() || self.suspect { self.kill().await } else { true };
         let _ = timeout(Duration::from_secs(5), self.transport.close()).await;
+        proven
     }
 }
 

@@ -9,13 +9,17 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
+use super::dirt::Ledger;
 use super::gate::Gate;
 use super::named::HostSession;
+use super::oneshot::ONESHOT;
 use super::pool::Pool;
 use super::run::{ExpectRun, OneshotRun, Run};
+use super::told::Told;
 use super::{Observer, Pattern, ShellSession};
 use crate::command::{IntoCommands, IntoLimit, Limit, LogMode, ShellCommand};
 use crate::error::{Error, ErrorKind, Result};
+use crate::redact::Redactor;
 use crate::transport::{BoxFuture, Connector};
 
 /// How long closing a host may take.
@@ -35,8 +39,10 @@ pub struct SessionManager(pub(super) Arc<Sessions>);
 pub(super) struct Sessions {
     host: String,
     connector: Arc<dyn Connector>,
-    observer: Option<Arc<dyn Observer>>,
-    defaults: RwLock<Defaults>,
+    observer: Arc<dyn Observer>,
+    defaults: Arc<RwLock<Defaults>>,
+    redactor: Redactor,
+    ledger: Ledger,
     dry_run: bool,
     pub(super) default: Arc<Slot>,
     named: Mutex<HashMap<String, Arc<Slot>>>,
@@ -49,7 +55,7 @@ pub(super) struct Sessions {
     runtime: OnceLock<Handle>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Defaults {
     pub(super) limit: Limit,
     pub(super) log: LogMode,
@@ -72,24 +78,29 @@ impl SessionManager {
     /// For the host that errors and logs call `host`.
     #[must_use]
     pub fn new(host: impl Into<String>, connector: Arc<dyn Connector>) -> Self {
-        Self::with(host, connector, None, false)
+        Self::with(host, connector, None, Redactor::default(), false)
     }
 
     pub(crate) fn with(
         host: impl Into<String>,
         connector: Arc<dyn Connector>,
         observer: Option<Arc<dyn Observer>>,
+        redactor: Redactor,
         dry_run: bool,
     ) -> Self {
         let host = host.into();
+        let defaults = Arc::new(RwLock::new(Defaults { limit: Limit::DEFAULT, log: LogMode::Normal }));
+        let ledger = Ledger::default();
+        let observer = Told::observer(&host, observer, &redactor, defaults.clone(), ledger.clone());
         let closing = Arc::<tokio::sync::Mutex<()>>::default();
-        let default = Slot::new(&host, DEFAULT, &connector, observer.as_ref(), &closing);
-        let limit = Limit::DEFAULT;
+        let default = Slot::new(&host, DEFAULT, DEFAULT, &connector, &observer, &closing);
         Self(Arc::new(Sessions {
             host,
             connector,
             observer,
-            defaults: RwLock::new(Defaults { limit, log: LogMode::Normal }),
+            defaults,
+            redactor,
+            ledger,
             dry_run,
             default: Arc::new(default),
             named: Mutex::default(),
@@ -142,7 +153,7 @@ impl SessionManager {
                 tracing::info!(host = manager.host(), session = name, "dry run: would open a session");
             } else if let Err(error) = manager.0.open(&slot).await {
                 manager.0.forget(&slot);
-                return Err(error.on_host(manager.host()).in_session(name));
+                return Err(error.on_host(manager.host()).in_session(name).redacted(manager.redactor()));
             }
             Ok(HostSession::new(manager, slot))
         })
@@ -211,8 +222,18 @@ impl SessionManager {
         &self.0.connector
     }
 
-    pub(super) fn observer(&self) -> Option<Arc<dyn Observer>> {
+    /// What knows the secrets that must not be shown.
+    pub(super) fn redactor(&self) -> &Redactor {
+        &self.0.redactor
+    }
+
+    pub(super) fn observer(&self) -> Arc<dyn Observer> {
         self.0.observer.clone()
+    }
+
+    /// What may still run on the host.
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.0.ledger
     }
 
     fn default_session(&self) -> HostSession {
@@ -257,6 +278,13 @@ impl fmt::Debug for SessionManager {
     }
 }
 
+/// What a named session is called in logs and transcripts: by its name, unless that is what otto calls something else.
+fn label(name: &str) -> String {
+    const NAMED: &str = "named ";
+    let taken = [DEFAULT, ONESHOT].contains(&name) || name.starts_with(NAMED);
+    format!("{}{name}", if taken { NAMED } else { "" })
+}
+
 fn not_in_time() -> Error {
     Error::new(ErrorKind::Timeout, "did not close in time and was dropped")
 }
@@ -287,7 +315,8 @@ impl Sessions {
         if let Some(why) = self.gate.is_shut() {
             return Err(Error::new(ErrorKind::Closed, why).on_host(&*self.host).in_session(name));
         }
-        let new = || Arc::new(Slot::new(&self.host, name, &self.connector, self.observer.as_ref(), &self.closing));
+        let label = label(name);
+        let new = || Arc::new(Slot::new(&self.host, name, &label, &self.connector, &self.observer, &self.closing));
         Ok(named.entry(name.to_owned()).or_insert_with(new).clone())
     }
 
@@ -381,13 +410,14 @@ impl Slot {
     fn new(
         host: &str,
         name: &str,
+        label: &str,
         connector: &Arc<dyn Connector>,
-        observer: Option<&Arc<dyn Observer>>,
+        observer: &Arc<dyn Observer>,
         closing: &Arc<tokio::sync::Mutex<()>>,
     ) -> Self {
         Self {
             name: name.to_owned(),
-            session: ShellSession::new(host, name, connector.clone(), observer.cloned()),
+            session: ShellSession::new(host, label, connector.clone(), Some(observer.clone())),
             turn: tokio::sync::Mutex::default(),
             gate: Gate::new(closing.clone()),
             opening: tokio::sync::Mutex::default(),

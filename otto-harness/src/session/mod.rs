@@ -9,9 +9,12 @@
 
 mod answers;
 mod capture;
+mod dirt;
 mod execution;
 pub mod expect;
 mod frame;
+#[cfg(test)]
+mod fuzz;
 mod gate;
 mod greeting;
 mod interactive;
@@ -20,41 +23,24 @@ mod line;
 mod live;
 mod manager;
 mod named;
+mod observer;
 mod oneshot;
 mod outlet;
 mod pool;
 mod run;
 mod shell;
 mod terminal;
+mod told;
 mod verdict;
 
 #[cfg(test)]
 mod tests;
 
+pub use dirt::Dirt;
 pub use expect::Pattern;
 pub use manager::SessionManager;
 pub use named::HostSession;
+pub use observer::Observer;
 pub(crate) use oneshot::{Oneshot, oneshot};
 pub use run::{ExpectRun, OneshotRun, Run};
 pub use shell::ShellSession;
-
-use crate::result::CommandStatus;
-
-/// Sees what sessions do, for logs and transcripts. It is called in the middle of the work: it must not block.
-///
-/// It is never given an answer to a prompt, nor a command or output that is not to be logged.
-pub trait Observer: Send + Sync + std::fmt::Debug {
-    /// A command is about to run in this session.
-    fn command(&self, session: &str, command: &str);
-
-    /// A piece of its output came.
-    fn output(&self, session: &str, bytes: &[u8]);
-
-    /// It ended.
-    fn ended(&self, session: &str, status: &CommandStatus);
-
-    /// Something was typed by `send`; what, may be a secret.
-    fn sent(&self, session: &str) {
-        let _ = session;
-    }
-}

@@ -107,9 +107,9 @@ impl HostSession {
         unwind::closing(body(self), move || session.close()).await
     }
 
-    /// The error with host and session named, and what to do about a session that was closed for good.
+    /// The error with host and session named and secrets taken out, and what to do about a session that was closed for good.
     pub(super) fn located(&self, error: Error) -> Error {
-        let error = error.on_host(self.manager.host()).in_session(self.name());
+        let error = error.on_host(self.manager.host()).in_session(self.name()).redacted(self.manager.redactor());
         if error.kind() != ErrorKind::Closed {
             error
         } else if self.manager.is_retired() {

@@ -11,7 +11,7 @@ use super::capture::{CAP, Capture, Lines};
 use super::execution::Sink;
 use crate::command::{Limit, LogMode, ShellCommand};
 use crate::error::{Error, ErrorKind, Result};
-use crate::result::{CommandStatus, Status};
+use crate::result::{CommandStatus, HIDDEN, Status};
 use crate::transport::{Connector, Ending, Exec, Incoming, Interrupt, Outlet, Transport};
 
 /// What [`oneshot`] is to run.
@@ -33,13 +33,14 @@ pub(crate) async fn oneshot(connector: &Arc<dyn Connector>, host: &str, request:
     }
     let start = Instant::now();
     let log = command.log.unwrap_or_default();
+    let everyone = observer.clone();
     let observer = observer.filter(|_| log != LogMode::Never);
     if let Some(observer) = &observer {
-        observer.command(SESSION, &command.text);
+        observer.command(ONESHOT, &command.text);
     }
     let each = |bytes: &[u8]| {
         if let Some(observer) = observer.as_deref().filter(|_| log == LogMode::Normal) {
-            observer.output(SESSION, bytes);
+            observer.output(ONESHOT, bytes);
         }
     };
     let mut sink = Sink { lines: Lines::new(on_output), each: &each };
@@ -56,10 +57,11 @@ pub(crate) async fn oneshot(connector: &Arc<dyn Connector>, host: &str, request:
     };
     let mut status = CommandStatus::new(command.text, Status::Error);
     status.host = Some(host.to_owned());
-    status.hidden = log == LogMode::Never;
+    status.log = log;
     match ended {
         Some(Ok(Ending { lost: Some(reason), .. })) => {
-            status.cause = Some(format!("the connection was lost: {reason}"));
+            status.left_running = true;
+            status.cause = Some(format!("the connection was lost: {reason}; it may still run on the host"));
         }
         Some(Ok(Ending { code, signal, .. })) => {
             status.status = match code {
@@ -80,8 +82,12 @@ pub(crate) async fn oneshot(connector: &Arc<dyn Connector>, host: &str, request:
                 Some(process) => process.interrupt(Interrupt::Kill).await,
                 None => true,
             };
-            if !killed {
-                status.cause = Some("it was killed, but could not be seen to end".to_owned());
+            if process.is_none() {
+                status.cause = Some("it was not seen to start within its limit".to_owned());
+            } else if !killed {
+                status.left_running = true;
+                status.cause =
+                    Some("it was killed, but could not be seen to end, and may still run on the host".to_owned());
             }
         }
     }
@@ -94,13 +100,17 @@ pub(crate) async fn oneshot(connector: &Arc<dyn Connector>, host: &str, request:
     status.duration = start.elapsed();
     let status = status.with_bytes(kept.output.into_bytes());
     if let Some(observer) = &observer {
-        observer.ended(SESSION, &status);
+        observer.ended(ONESHOT, &status);
+    }
+    if let Some(observer) = everyone.filter(|_| status.left_running) {
+        let command = if log == LogMode::Never { HIDDEN } else { &status.command };
+        observer.left_running(ONESHOT, command, status.cause().unwrap_or_default());
     }
     Ok(status)
 }
 
 /// What oneshots are filed under in transcripts.
-pub(super) const SESSION: &str = "oneshot";
+pub(super) const ONESHOT: &str = "oneshot";
 
 struct Kept {
     output: Capture,

@@ -111,30 +111,34 @@ impl Track {
         }
         let (end, probes, exit) = (self.end, std::mem::take(&mut self.probes), self.exit);
         let markers = || std::iter::once(&end).chain(&probes).chain(&exit);
-        if let Some(at) = markers().filter_map(|marker| memmem::find(rest, marker)).min() {
-            let fields = &rest[at + self.end.len()..];
-            match memchr::memchr(STOP, fields) {
+        // A shell that was interrupted while it wrote the end marker has written a part of it, right before what follows.
+        let without_a_part = |at: usize| possible_start(&rest[..at], &end);
+        let mut from = 0;
+        let keep = loop {
+            let Some(at) = markers().filter_map(|marker| memmem::find(&rest[from..], marker)).min() else {
+                let keep = markers().map(|marker| possible_start(rest, marker)).min().unwrap_or(rest.len());
+                break if probes.is_empty() { keep } else { without_a_part(keep) };
+            };
+            let at = from + at;
+            let keep = if rest[at..].starts_with(&end) { at } else { without_a_part(at) };
+            let fields = &rest[at + end.len()..];
+            match memchr::memchr(STOP, &fields[..fields.len().min(FIELDS)]) {
                 Some(stop) => {
                     if exit.is_some_and(|exit| rest[at..].starts_with(&exit)) {
                         self.exited = Some(code_in(&fields[..stop]));
                     } else {
                         self.fields = Some(String::from_utf8_lossy(&fields[..stop]).trim().to_owned());
                     }
-                    // A shell that was interrupted while it wrote the end marker has written a part of it.
-                    let cut_short = !rest[at..].starts_with(&end);
-                    output(&rest[..if cut_short { possible_start(&rest[..at], &end) } else { at }]);
+                    output(&rest[..keep]);
+                    return;
                 }
-                None if fields.len() <= FIELDS => {
-                    output(&rest[..at]);
-                    self.held.extend_from_slice(&rest[at..]);
-                }
-                None => output(rest),
+                None if fields.len() < FIELDS => break keep,
+                // What has no fields is no marker.
+                None => from = at + 1,
             }
-        } else {
-            let keep = markers().map(|marker| possible_start(rest, marker)).min().unwrap_or(rest.len());
-            output(&rest[..keep]);
-            self.held.extend_from_slice(&rest[keep..]);
-        }
+        };
+        output(&rest[..keep]);
+        self.held.extend_from_slice(&rest[keep..]);
         self.probes = probes;
     }
 

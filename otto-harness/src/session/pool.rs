@@ -14,11 +14,11 @@ use tokio::sync::Semaphore;
 use super::ShellSession;
 use crate::command::{IntoLimit, LogMode, ShellCommand};
 use crate::error::{Error, ErrorKind, Result};
-use crate::result::CommandStatus;
+use crate::result::{CommandStatus, HIDDEN};
 use crate::transport::Connector;
 
 use super::frame::quote_onto;
-use super::oneshot::{Oneshot, SESSION};
+use super::oneshot::{ONESHOT, Oneshot};
 
 /// How many shells are kept for oneshots on one host; more of them wait their turn.
 const SHELLS: usize = 4;
@@ -58,9 +58,10 @@ impl Pool {
             return Err(Error::new(ErrorKind::Invalid, "a command cannot hold a NUL character").on_host(host));
         }
         let log = command.log.unwrap_or_default();
+        let everyone = observer.clone();
         let observer = observer.filter(|_| log != LogMode::Never);
         if let Some(observer) = &observer {
-            observer.command(SESSION, &command.text);
+            observer.command(ONESHOT, &command.text);
         }
         let closed = |_| Error::new(ErrorKind::Closed, "the host was closed").on_host(host);
         let work = async {
@@ -83,14 +84,18 @@ impl Pool {
         };
         let mut status = work.await?;
         status.command.clone_from(&command.text);
-        status.hidden = log == LogMode::Never;
+        status.log = log;
         // A oneshot has no state to lose.
         status.state_lost = false;
         if let Some(observer) = &observer {
             if log == LogMode::Normal {
-                observer.output(SESSION, status.bytes());
+                observer.output(ONESHOT, status.bytes());
             }
-            observer.ended(SESSION, &status);
+            observer.ended(ONESHOT, &status);
+        }
+        if let Some(observer) = everyone.filter(|_| status.left_running) {
+            let command = if log == LogMode::Never { HIDDEN } else { &status.command };
+            observer.left_running(ONESHOT, command, status.cause().unwrap_or_default());
         }
         Ok(status)
     }

@@ -9,7 +9,7 @@ use super::named::HostSession;
 use super::{Oneshot, Pattern, oneshot};
 use crate::command::{Expect, IntoLimit, Limit, LogMode, ShellCommand};
 use crate::error::{Error, ErrorKind, Result};
-use crate::result::{CommandStatus, RunResult, Status};
+use crate::result::{CommandStatus, HIDDEN, RunResult, Status};
 use crate::transport::BoxFuture;
 
 type OnOutput<'a> = Box<dyn FnMut(&str) + Send + 'a>;
@@ -114,9 +114,12 @@ impl<'a> Run<'a> {
             return Err(error);
         }
         let defaults = self.session.manager.defaults();
-        let limit = self.limit.take().unwrap_or(Ok(defaults.limit))?;
+        let asked = self.limit.take().transpose()?;
         let settle = |mut command: ShellCommand| {
-            let limit = own_limit(&command)?.unwrap_or(limit);
+            let limit = own_limit(&command)?.or(asked);
+            // Known to have been asked for, so that it holds for opening the shell too.
+            command.limit = limit.map(Ok);
+            let limit = limit.unwrap_or(defaults.limit);
             if command.expects.is_empty() {
                 command.expects.clone_from(&self.expects);
             }
@@ -149,14 +152,11 @@ impl<'a> Run<'a> {
             }
             let on_output = borrowed(&mut self.on_output);
             match slot.gate.pass(slot.session.run_cmd(command, *limit, on_output)).await {
-                Ok(mut status) => {
-                    status.host.get_or_insert_with(|| manager.host().to_owned());
-                    statuses.push(status);
-                }
+                Ok(status) => statuses.push(concluded(manager, status)),
                 Err(error) if statuses.is_empty() => return Err(self.session.located(error)),
                 // What ran before is not to be lost.
                 Err(error) => {
-                    let mut status = not_run(manager, command, error.chain());
+                    let mut status = not_run(manager, command, self.session.located(error).chain());
                     status.status = Status::Error;
                     statuses.push(status);
                 }
@@ -177,7 +177,11 @@ impl<'a> IntoFuture for Run<'a> {
 
 impl fmt::Debug for Run<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Run").field("session", &self.session).field("commands", &self.commands).finish_non_exhaustive()
+        let redactor = self.session.manager.redactor();
+        let show =
+            |command| if self.log == Some(LogMode::Never) { HIDDEN.into() } else { redactor.text(shown(command)) };
+        let commands: Vec<_> = self.commands.iter().map(show).collect();
+        f.debug_struct("Run").field("session", &self.session).field("commands", &commands).finish_non_exhaustive()
     }
 }
 
@@ -261,7 +265,7 @@ impl<'a> OneshotRun<'a> {
             stdin: self.stdin,
             limit,
             on_output: borrowed(&mut self.on_output),
-            observer: self.manager.observer().map(Whole::of),
+            observer: Some(Whole::of(self.manager.observer())),
         };
         let (connector, host) = (self.manager.connector(), self.manager.host());
         let work = async {
@@ -271,9 +275,8 @@ impl<'a> OneshotRun<'a> {
                 self.manager.0.pool.oneshot(connector, host, request).await
             }
         };
-        let mut status = self.manager.0.gate.pass(work).await.map_err(|error| error.on_host(self.manager.host()))?;
-        status.host.get_or_insert_with(|| self.manager.host().to_owned());
-        Ok(status)
+        let located = |error: Error| error.on_host(self.manager.host()).redacted(self.manager.redactor());
+        Ok(concluded(&self.manager, self.manager.0.gate.pass(work).await.map_err(located)?))
     }
 }
 
@@ -290,7 +293,7 @@ impl fmt::Debug for OneshotRun<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OneshotRun")
             .field("host", &self.manager.host())
-            .field("command", &self.command)
+            .field("command", &self.manager.redactor().text(shown(&self.command)))
             .finish_non_exhaustive()
     }
 }
@@ -325,8 +328,8 @@ impl ExpectRun {
                 tracing::info!(
                     host = manager.host(),
                     session = slot.name,
-                    "dry run: would wait for {:?}",
-                    self.pattern
+                    "dry run: would wait for {}",
+                    manager.redactor().text(&format!("{:?}", self.pattern))
                 );
                 return Ok(String::new());
             }
@@ -356,18 +359,25 @@ fn own_limit(command: &ShellCommand) -> Result<Option<Limit>> {
 
 /// The command's text, unless it is a secret.
 fn shown(command: &ShellCommand) -> &str {
-    if command.log == Some(LogMode::Never) { "(not logged)" } else { command.text() }
+    if command.log == Some(LogMode::Never) { HIDDEN } else { command.text() }
 }
 
 fn not_run(manager: &SessionManager, command: &ShellCommand, cause: impl Into<String>) -> CommandStatus {
     let mut status = CommandStatus::new(command.text(), Status::NotRun);
-    status.host = Some(manager.host().to_owned());
     status.cause = Some(cause.into());
+    status.log = command.log.unwrap_or_default();
+    concluded(manager, status)
+}
+
+/// The status with whose it is, and what must not be shown of it.
+fn concluded(manager: &SessionManager, mut status: CommandStatus) -> CommandStatus {
+    status.host.get_or_insert_with(|| manager.host().to_owned());
+    status.redactor = manager.redactor().clone();
     status
 }
 
 fn dry(manager: &SessionManager, command: &ShellCommand) -> CommandStatus {
-    tracing::info!(host = manager.host(), "dry run: would run `{}`", shown(command));
+    tracing::info!(host = manager.host(), "dry run: would run `{}`", manager.redactor().text(shown(command)));
     not_run(manager, command, "this is a dry run")
 }
 

@@ -15,7 +15,7 @@ use super::execution::{Execution, Sink};
 use super::expect::{Pattern, Searcher, StreamBuffer};
 use super::frame::{SKIPPED, Streams};
 use super::live::{End, Live, Recovery};
-use super::verdict::{closed_meanwhile, how_it_ended, killed, signal_of, without_the_word};
+use super::verdict::{closed_meanwhile, how_it_ended, killed, not_open_within, signal_of, without_the_word};
 use crate::command::{Limit, LogMode, ShellCommand};
 use crate::error::{Error, ErrorKind, Result};
 use crate::result::{CommandStatus, Status};
@@ -50,6 +50,8 @@ struct State {
     died: Option<Error>,
     /// Whether the next command has to say that it runs in a new shell.
     shell_is_new: bool,
+    /// The newest command, as it may be shown; `None` in a shell that has had none.
+    command: Option<String>,
 }
 
 impl fmt::Debug for ShellSession {
@@ -83,9 +85,13 @@ impl ShellSession {
         name: &str,
         connector: Option<Arc<dyn Connector>>,
         observer: Option<Arc<dyn Observer>>,
-        state: State,
+        mut state: State,
         alive: bool,
     ) -> Self {
+        if let Some(observer) = observer.clone() {
+            let name = name.to_owned();
+            state.unread = state.unread.tapped(move |bytes| observer.shown(&name, bytes));
+        }
         Self(Arc::new(Shared {
             host: host.to_owned(),
             name: name.to_owned(),
@@ -115,7 +121,7 @@ impl ShellSession {
     /// When the host cannot be reached or no shell comes up.
     pub async fn open(&self) -> Result<()> {
         let mut state = self.0.state.lock().await;
-        self.opened(&mut state).await.map(|_| ())
+        self.opened(&mut state, None).await.map(|_| ())
     }
 
     /// Runs one command to its end or its limit. Everything that the command did is in the status; an error says why it
@@ -143,10 +149,13 @@ impl ShellSession {
         let log = command.log.unwrap_or_default();
         let mut closes = self.0.closes.subscribe();
         // Declared before the lock, so that it is dropped after it: then the shell is free to be set right.
-        let mut settle = SettleWhenDropped(Some(self));
+        let mut settle = SettleWhenDropped(Some(self), log);
         let mut state = self.0.state.lock().await;
         self.settle(&mut state).await;
-        let mut live = match self.ready_for_commands(&mut state, limit).await {
+        state.command = Some(shown(command, log));
+        // A limit that was asked for holds for opening the shell too; the usual one leaves that to the limits of each phase.
+        let within = command.limit.is_some().then_some(limit);
+        let mut live = match self.ready_for_commands(&mut state, limit, within).await {
             Ok(live) => live,
             Err(error) => {
                 settle.0 = None;
@@ -199,7 +208,7 @@ impl ShellSession {
             }
             let why = live.ended.clone().unwrap_or_default().to_string();
             self.bury(&mut state, Error::new(ErrorKind::ShellExited, why));
-            live = match self.ready_for_commands(&mut state, limit).await {
+            live = match self.ready_for_commands(&mut state, limit, within).await {
                 Ok(live) => live,
                 Err(error) => {
                     settle.0 = None;
@@ -210,18 +219,24 @@ impl ShellSession {
 
         let mut status = CommandStatus::new(command.text.clone(), Status::Error);
         status.host = Some(self.0.host.clone());
-        status.hidden = log == LogMode::Never;
+        status.log = log;
         let mut died = None;
         match followed {
             Some(Ok(End::Seen)) => {}
-            Some(Ok(End::Shell(ending))) => died = Some(how_it_ended(&mut status, &ending, live, &command.text)),
+            Some(Ok(End::Shell(ending))) => {
+                status.left_running =
+                    if ending == closed_meanwhile() { !live.kill().await } else { ending.lost.is_some() };
+                died = Some(how_it_ended(&mut status, &ending, live, &command.text));
+            }
             Some(Err(error)) => {
+                status.left_running = true;
                 status.cause = Some(format!("reading from the shell failed: {error}"));
                 died = Some(Error::new(ErrorKind::ConnectionLost, "reading from the shell failed").caused_by(error));
             }
             None => {
                 status.timed_out = true;
                 if let Recovery::Killed { proven } = live.recover(&mut sink).await {
+                    status.left_running = !proven;
                     status.cause = Some(killed(proven).to_owned());
                     died = Some(Error::new(ErrorKind::ShellExited, killed(proven)));
                 }
@@ -247,11 +262,14 @@ impl ShellSession {
         let mut status = status.with_bytes(output);
         settle.0 = None;
         status.state_lost = std::mem::take(&mut state.shell_is_new);
-        if let Some(why) = died {
-            self.bury(&mut state, why);
-        }
         if let Some(observer) = self.0.observer.as_deref().filter(|_| log != LogMode::Never) {
             observer.ended(&self.0.name, &status);
+        }
+        if status.left_running {
+            self.left_running(&state, status.cause().unwrap_or_default());
+        }
+        if let Some(why) = died {
+            self.bury(&mut state, why);
         }
         Ok(status)
     }
@@ -268,7 +286,7 @@ impl ShellSession {
         if let Some(why) = dead(&state) {
             return Err(self.at_home(why));
         }
-        self.opened(&mut state).await?;
+        self.opened(&mut state, None).await?;
         let State { live: Some(live), unread, .. } = &mut *state else { return Err(self.closed()) };
         live.enter_interactive(unread).await;
         let again = live.interactive.as_mut().and_then(|interactive| interactive.typed(live.dialect, text));
@@ -312,7 +330,7 @@ impl ShellSession {
         if let Some(why) = dead(&state) {
             return Err(self.at_home(why));
         }
-        self.opened(&mut state).await?;
+        self.opened(&mut state, Some(limit)).await?;
         let State { live: Some(live), unread, .. } = &mut *state else { return Err(self.closed()) };
         let found = tokio::select! {
             biased;
@@ -346,37 +364,59 @@ impl ShellSession {
         self.0.closes.send_modify(|count| *count += 1);
         let mut state = self.0.state.lock().await;
         self.0.alive.store(false, Ordering::Release);
-        state.unread = StreamBuffer::default();
+        state.unread.restart();
         state.died = None;
         if let Some(live) = state.live.take() {
+            let (session, command) = (self.clone(), state.command.take());
             // In a task of its own, so that dropping this future does not leave it half closed.
-            let _ = tokio::spawn(live.close()).await;
+            let closing = tokio::spawn(async move {
+                let proven = live.close().await;
+                session.note("the shell was closed");
+                if !proven {
+                    let state = State { command, ..State::default() };
+                    session.left_running(&state, "its shell was closed, and could not be seen to end");
+                }
+            });
+            let _ = closing.await;
         }
     }
 
     /// The shell, opened if there is none.
-    async fn opened<'s>(&self, state: &'s mut State) -> Result<&'s mut Live> {
+    async fn opened<'s>(&self, state: &'s mut State, within: Option<Limit>) -> Result<&'s mut Live> {
         if state.live.as_ref().is_some_and(|live| live.ended.is_some()) {
             state.live = None;
         }
         if state.live.is_none() {
             let connector = self.0.connector.as_ref().ok_or_else(|| self.closed())?;
-            let opened = match connector.open_shell().await {
-                Ok(transport) => Live::handshake(transport).await,
-                Err(error) => Err(error),
+            let opening = async { Live::handshake(connector.open_shell().await?).await };
+            let opened = match within {
+                Some(limit) => match timeout(limit.get(), opening).await {
+                    Ok(opened) => opened,
+                    Err(_) => Err(not_open_within(limit, connector.phase())),
+                },
+                None => opening.await,
             };
-            state.live = Some(opened.map_err(|error| self.at_home(error))?);
-            state.shell_is_new |= state.died.take().is_some();
-            state.unread = StreamBuffer::default();
+            state.live = Some(opened.map_err(|error| self.at_home(error)).inspect_err(|error| {
+                self.note(&format!("no shell could be opened: {}", error.chain()));
+            })?);
+            let again = state.died.take().is_some();
+            self.note(if again { "a new shell; the state of the one before is lost" } else { "a shell was opened" });
+            state.shell_is_new |= again;
+            state.unread.restart();
             self.0.alive.store(true, Ordering::Release);
         }
         state.live.as_mut().ok_or_else(|| self.closed())
     }
 
     /// The shell, at its prompt.
-    async fn ready_for_commands<'s>(&self, state: &'s mut State, limit: Limit) -> Result<&'s mut Live> {
+    async fn ready_for_commands<'s>(
+        &self,
+        state: &'s mut State,
+        limit: Limit,
+        within: Option<Limit>,
+    ) -> Result<&'s mut Live> {
         self.notice_end(state);
-        self.opened(state).await?;
+        self.opened(state, within).await?;
         let State { live: Some(live), unread, .. } = &mut *state else { return Err(self.closed()) };
         if live.interactive.is_some() {
             let left = timeout(limit.get(), live.leave_interactive(unread)).await;
@@ -388,7 +428,7 @@ impl ShellSession {
             }
             if live.ended.is_some() {
                 self.notice_end(state);
-                self.opened(state).await?;
+                self.opened(state, within).await?;
             }
         }
         state.live.as_mut().ok_or_else(|| self.closed())
@@ -406,12 +446,31 @@ impl ShellSession {
     /// Sets the shell right when the last caller was dropped in mid-command.
     async fn settle(&self, state: &mut State) {
         let Some(live) = &mut state.live else { return };
-        if let Some(Recovery::Killed { proven }) = live.settle().await {
+        let found = live.settle().await;
+        if let Some(Recovery::Killed { proven }) = found {
+            if !proven {
+                self.left_running(state, killed(proven));
+            }
             self.bury(state, Error::new(ErrorKind::ShellExited, killed(proven)));
         }
     }
 
+    /// Tells of something that happened to the session.
+    fn note(&self, note: &str) {
+        if let Some(observer) = &self.0.observer {
+            observer.noted(&self.0.name, note);
+        }
+    }
+
+    /// Tells that what the newest command started could not be shown to have ended.
+    fn left_running(&self, state: &State, why: &str) {
+        if let Some(observer) = &self.0.observer {
+            observer.left_running(&self.0.name, state.command.as_deref().unwrap_or("(what `send` typed)"), why);
+        }
+    }
+
     fn bury(&self, state: &mut State, why: Error) {
+        self.note(&format!("the shell is gone: {}", why.chain()));
         self.0.alive.store(false, Ordering::Release);
         state.died = Some(why);
         // Dropping it kills what is left of it, in the background.
@@ -447,10 +506,13 @@ fn shown(command: &ShellCommand, log: LogMode) -> String {
 }
 
 /// Sets the shell right in the background when the caller of a command was dropped.
-struct SettleWhenDropped<'a>(Option<&'a ShellSession>);
+struct SettleWhenDropped<'a>(Option<&'a ShellSession>, LogMode);
 
 impl Drop for SettleWhenDropped<'_> {
     fn drop(&mut self) {
+        if let Some(session) = self.0.filter(|_| self.1 != LogMode::Never) {
+            session.note("a command was given up before it ended: nobody waits for it any more");
+        }
         if let (Some(session), Ok(runtime)) = (self.0, tokio::runtime::Handle::try_current()) {
             let session = session.clone();
             runtime.spawn(async move {

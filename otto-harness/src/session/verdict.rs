@@ -1,7 +1,8 @@
 //! What is said of a command whose end came otherwise than by its end marker.
 
 use super::live::Live;
-use crate::error::{Error, ErrorKind};
+use crate::command::Limit;
+use crate::error::{Error, ErrorKind, Phase};
 use crate::result::{CommandStatus, Status};
 use crate::transport::Ending;
 
@@ -15,8 +16,19 @@ pub(super) fn how_it_ended(status: &mut CommandStatus, ending: &Ending, live: &L
         status.status = Status::Failed;
         status.cause = Some(format!("a command failed with {code} while `set -e` was on, which ended the shell"));
     }
+    if status.left_running {
+        status.cause = Some(format!("{ending}; what the command started may still run on the host"));
+    }
     let kind = if ending.lost.is_some() { ErrorKind::ConnectionLost } else { ErrorKind::ShellExited };
     Error::new(kind, ending.to_string())
+}
+
+/// Said when the limit of a command passed before there was a shell for it.
+pub(super) fn not_open_within(limit: Limit, phase: Option<Phase>) -> Error {
+    let message = format!("no shell was open within the command's limit of {:?}", limit.get());
+    Error::new(phase.map_or(ErrorKind::Timeout, ErrorKind::Connect), message).hint(
+        "the limit of a command holds for opening its shell too; open the session first, or give the command more time",
+    )
 }
 
 pub(super) fn closed_meanwhile() -> Ending {

@@ -9,7 +9,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::error::Result;
+use crate::error::{Phase, Result};
 
 mod fault;
 pub(crate) mod hidden;
@@ -149,6 +149,12 @@ pub trait Connector: Send + Sync + fmt::Debug {
 
     /// Starts a process of its own. Its transport reads [`Outlet::Out`] and [`Outlet::Err`] and takes no input.
     fn exec(&self, exec: Exec) -> BoxFuture<'_, Result<Box<dyn Transport>>>;
+
+    /// How far a connection that is being made has come, for an error that says where its time went; `None` if it is made, or
+    /// nobody knows.
+    fn phase(&self) -> Option<Phase> {
+        None
+    }
 
     /// Ends the connection and all that runs over it; whether the host was seen to have ended it. Bounded: 5 s. The next use
     /// makes a new one.

@@ -197,6 +197,38 @@ mod bad {
     }
 }
 
+/// What shows a password, which the parent has given to a host of the lab `secret`.
+mod secret {
+    use super::{Error, ErrorKind, OttoContext, Result, given};
+
+    async fn password(ctx: &OttoContext) -> Result<String> {
+        let command = format!("echo {}", given("OTTO_TEST_SECRET"));
+        Ok(ctx.get_host("box")?.run(command).await?.ok()?.only()?.output)
+    }
+
+    #[otto::test(lab = "secret")]
+    async fn panics(ctx: OttoContext) {
+        let password = password(&ctx).await.unwrap();
+        panic!("a panic with {password} in it");
+    }
+
+    #[otto::test(lab = "secret")]
+    async fn asserts(ctx: OttoContext) {
+        assert_eq!(password(&ctx).await.unwrap(), "another");
+    }
+
+    #[otto::test(lab = "secret")]
+    async fn fails(ctx: OttoContext) -> Result<()> {
+        Err(Error::new(ErrorKind::Invalid, format!("an error with {} in it", password(&ctx).await?)))
+    }
+
+    #[otto::test(lab = "secret")]
+    #[should_panic(expected = "of-the-box")]
+    async fn should_panic(ctx: OttoContext) {
+        panic!("{}", password(&ctx).await.unwrap());
+    }
+}
+
 mod z_last {
     use super::{BEFORE, Duration, Result};
 

@@ -27,6 +27,8 @@ mod search;
 mod window;
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;
 
 pub use pattern::Pattern;

@@ -3,12 +3,12 @@ use regex_automata::util::syntax;
 use super::*;
 use crate::error::ErrorKind;
 
-fn searcher(patterns: &[&str]) -> Searcher {
+pub(super) fn searcher(patterns: &[&str]) -> Searcher {
     Searcher::new(&patterns.iter().map(|text| Pattern::from(*text)).collect::<Vec<_>>()).unwrap()
 }
 
 /// Every match of a stream that arrives in these reads and then pauses.
-fn all(searcher: &mut Searcher, reads: &[&[u8]]) -> Vec<(usize, u64)> {
+pub(super) fn all(searcher: &mut Searcher, reads: &[&[u8]]) -> Vec<(usize, u64)> {
     let mut found = Vec::new();
     for read in reads {
         let base = searcher.position();
@@ -191,7 +191,7 @@ fn no_cut_changes_the_result() {
 }
 
 /// The rules, spelt out with an engine of another kind: of all ends from the last match on, the first.
-fn by_definition(patterns: &[&str], stream: &[u8]) -> Vec<(usize, u64)> {
+pub(super) fn by_definition(patterns: &[&str], stream: &[u8]) -> Vec<(usize, u64)> {
     use regex_automata::nfa::thompson::{Config, pikevm::PikeVM};
     use regex_automata::{Anchored, Input, MatchKind};
     let engines: Vec<PikeVM> = patterns

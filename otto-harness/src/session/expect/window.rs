@@ -36,7 +36,11 @@ pub struct StreamBuffer {
     /// The place in the stream where the last match ended.
     taken: u64,
     window: usize,
+    tap: Option<Tap>,
 }
+
+/// Is shown all that arrives.
+type Tap = Box<dyn Fn(&[u8]) + Send + Sync>;
 
 /// What [`StreamBuffer::search`] took: everything up to the end of a match.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,11 +94,26 @@ impl StreamBuffer {
     /// An empty buffer that keeps this many bytes.
     #[must_use]
     pub fn with_window(window: usize) -> Self {
-        Self { bytes: Vec::new(), head: 0, offset: 0, taken: 0, window }
+        Self { bytes: Vec::new(), head: 0, offset: 0, taken: 0, window, tap: None }
+    }
+
+    /// Shows all that arrives from now on to `tap` as well.
+    pub(crate) fn tapped(mut self, tap: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
+        self.tap = Some(Box::new(tap));
+        self
+    }
+
+    /// Empties it: what comes next is another stream.
+    pub(crate) fn restart(&mut self) {
+        let tap = self.tap.take();
+        *self = Self { tap, ..Self::with_window(self.window) };
     }
 
     /// Adds what was read.
     pub fn append(&mut self, read: &[u8]) {
+        if let Some(tap) = &self.tap {
+            tap(read);
+        }
         // Dropped only now, and not when they came, so that each byte can be searched once.
         let excess = self.unread().len().saturating_sub(self.window);
         self.consume(excess);

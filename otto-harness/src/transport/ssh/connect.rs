@@ -30,8 +30,10 @@ const CHANNELS_OF_DROPBEAR: usize = 4;
 pub(super) async fn dial(target: &Arc<SshTarget>, channels: usize) -> Result<Arc<Connection>, Fault> {
     // Before anything is contacted, since it may be wrong by itself.
     let host_keys = HostKeys::load(target)?;
-    let SshTarget { address, port, limits, .. } = &**target;
+    let SshTarget { address, port, limits, progress, .. } = &**target;
+    progress.reached(Phase::Resolve);
     let addresses = tcp::resolve(address, *port, limits.resolve).await?;
+    progress.reached(Phase::Tcp);
     let socket = tcp::connect((address, *port), &addresses, limits.tcp, "sshd").await?;
     // russh's keepalive does not run while it waits to write, so the kernel watches over that.
     tcp::tune(&socket, target.keepalive);
@@ -43,8 +45,10 @@ pub(super) async fn dial(target: &Arc<SshTarget>, channels: usize) -> Result<Arc
     // Whenever this future is dropped from here on, russh's task sees the end of the stream, and ends too.
     let hang_up = wire.hang_up();
     let watcher = Watcher { table: Arc::clone(&table), host_keys, keepalive: target.keepalive };
+    target.progress.reached(Phase::Banner);
     let mut handle = handshake(target, config, wire, &greeting, watcher).await?;
 
+    target.progress.reached(Phase::Auth);
     match timeout(target.limits.auth, authenticate(&mut handle, target, &table)).await {
         Ok(result) => result?,
         Err(_) => {
@@ -98,11 +102,14 @@ async fn handshake(
     let mut connecting = pin!(client::connect_stream(config, wire, watcher));
     let done = tokio::select! {
         done = &mut connecting => done,
-        () = greeting.seen() => match timeout(limits.kex, &mut connecting).await {
-            Ok(done) => done,
-            Err(_) => return Err(Fault::at(Phase::Kex, format!("it did not end within {:?}", limits.kex))
-                .hint("the server greeted and then stalled; look at its load and its log")),
-        },
+        () = greeting.seen() => {
+            target.progress.reached(Phase::Kex);
+            match timeout(limits.kex, &mut connecting).await {
+                Ok(done) => done,
+                Err(_) => return Err(Fault::at(Phase::Kex, format!("it did not end within {:?}", limits.kex))
+                    .hint("the server greeted and then stalled; look at its load and its log")),
+            }
+        }
         () = sleep(limits.banner) => return Err(silent(greeting, limits.banner)),
     };
     done.map_err(|stopped| match stopped {

@@ -85,10 +85,17 @@ impl Transport for ExecTransport {
         if !state.is_settled() {
             return Poll::Pending;
         }
-        let (over, ending) = (state.is_over(), state.ending());
+        let (over, ending, greeted) = (state.is_over(), state.ending(), state.group.is_some());
         drop(state);
         if !over {
             std::task::ready!(self.silence.poll(cx));
+        }
+        // Start-up files that end or replace the account's shell: its 0 is not the command's.
+        if let (Some(code), false) = (ending.code, greeted) {
+            return Poll::Ready(Err(io::Error::other(format!(
+                "the account's shell ended with {code} and did not run the command; \
+                 is it of the Bourne family, and do its rc files end or replace it?"
+            ))));
         }
         Poll::Ready(Ok(Incoming::Ended(ending)))
     }

@@ -163,9 +163,11 @@ impl Connector for SshConnector {
         Box::pin(async move {
             let mut redialled = false;
             loop {
+                self.target.progress.reached(Phase::Channel);
                 let pipes = !self.no_pipes.load(Ordering::Relaxed) && self.channels.load(Ordering::Relaxed) > 1;
                 let Chosen { connection, found: mut permits, new } =
                     self.place_for_shell(if pipes { 2 } else { 1 }).await.map_err(|fault| self.error(fault))?;
+                self.target.progress.reached(Phase::Shell);
                 let (limit, second) = (self.target.limits.shell, permits.pop());
                 let opened: Result<Box<dyn Transport>, Trouble> = match (permits.pop(), second) {
                     (Some(first), Some(second)) => {
@@ -180,6 +182,10 @@ impl Connector for SshConnector {
                 }
             }
         })
+    }
+
+    fn phase(&self) -> Option<Phase> {
+        self.target.progress.get()
     }
 
     fn exec(&self, exec: Exec) -> BoxFuture<'_, Result<Box<dyn Transport>>> {

@@ -1,8 +1,10 @@
 //! Where to connect, as whom, and whom to trust: [`SshTarget`].
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::error::Phase;
 pub(crate) use crate::transport::hidden::Hidden;
 use crate::transport::tcp::Keepalive;
 
@@ -84,6 +86,22 @@ pub(crate) struct SshTarget {
     pub(crate) keepalive: Keepalive,
     /// Channels that are open at once on one connection; fewer when the server turns out to allow fewer.
     pub(crate) channels: usize,
+    /// How far the newest attempt to get in came.
+    pub(crate) progress: Progress,
+}
+
+/// How far something came that is still under way; clones are one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Progress(Arc<Mutex<Option<Phase>>>);
+
+impl Progress {
+    pub(crate) fn reached(&self, phase: Phase) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(phase);
+    }
+
+    pub(crate) fn get(&self) -> Option<Phase> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl SshTarget {
@@ -99,6 +117,7 @@ impl SshTarget {
             limits: Limits::default(),
             keepalive: Keepalive::default(),
             channels: 8,
+            progress: Progress::default(),
         }
     }
 }
