@@ -149,7 +149,7 @@ impl ShellSession {
         let log = command.log.unwrap_or_default();
         let mut closes = self.0.closes.subscribe();
         // Declared before the lock, so that it is dropped after it: then the shell is free to be set right.
-        let mut settle = SettleWhenDropped(Some(self), log);
+        let mut settle = SettleWhenDropped(Some(self), false);
         let mut state = self.0.state.lock().await;
         self.settle(&mut state).await;
         state.command = Some(shown(command, log));
@@ -173,6 +173,7 @@ impl ShellSession {
         };
         if let Some(observer) = self.0.observer.as_deref().filter(|_| log != LogMode::Never) {
             observer.command(&self.0.name, &command.text);
+            settle.1 = true;
         }
         let observer = self.0.observer.as_deref().filter(|_| log == LogMode::Normal);
         let each = |bytes: &[u8]| {
@@ -505,12 +506,13 @@ fn shown(command: &ShellCommand, log: LogMode) -> String {
     if log == LogMode::Never { "(not logged)".to_owned() } else { command.text.clone() }
 }
 
-/// Sets the shell right in the background when the caller of a command was dropped.
-struct SettleWhenDropped<'a>(Option<&'a ShellSession>, LogMode);
+/// Sets the shell right in the background when the caller of a command was dropped. Also whether observers know of the
+/// command.
+struct SettleWhenDropped<'a>(Option<&'a ShellSession>, bool);
 
 impl Drop for SettleWhenDropped<'_> {
     fn drop(&mut self) {
-        if let Some(session) = self.0.filter(|_| self.1 != LogMode::Never) {
+        if let Some(session) = self.0.filter(|_| self.1) {
             session.note("a command was given up before it ended: nobody waits for it any more");
         }
         if let (Some(session), Ok(runtime)) = (self.0, tokio::runtime::Handle::try_current()) {
