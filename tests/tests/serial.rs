@@ -178,8 +178,8 @@ async fn a_slow_console_is_written_to_slowly() -> otto::Result<()> {
     assert!(whole.len() > 10, "{}", whole.len());
     // A cable that looks late sees two pieces close together, but not on the whole.
     let (first, last) = (whole[0][0].0, whole[whole.len() - 1][1].0);
-    let least = Duration::from_millis(5) * u32::try_from(whole.len() - 1).expect("few");
-    assert!(last - first >= least, "{} pieces in {:?}", whole.len(), last - first);
+    let rests = Duration::from_millis(5) * u32::try_from(whole.len() - 1).expect("few");
+    assert!(last - first >= rests, "{} pieces in {:?}", whole.len(), last - first);
     host.close().await?;
 
     let host = over(&console).line_pause(Duration::from_millis(150)).build();
