@@ -13,7 +13,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// A server whose account has this shell and these files in its home.
 fn account(shell: &str, files: &[(&str, &str)]) -> Place {
-    assert!(Path::new(shell).exists(), "{shell} is missing: apt-get install dash zsh ksh busybox");
+    assert!(Path::new(shell).exists(), "{shell} is missing: apt-get install dash zsh ksh busybox-static");
     let server = Sshd::builder().account(shell).start();
     for (name, text) in files {
         fs::write(server.home().join(name), text).unwrap();

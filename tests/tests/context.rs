@@ -182,7 +182,10 @@ async fn transcripts_tell_commands_and_output_and_no_secret() -> Result<()> {
     let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
     let text = read("router1.default.log");
     assert!(text.contains("] $ echo shown\n") && text.contains(" | shown\n["), "{text}");
-    assert!(text.contains("] = exit 0 after ") && text.contains("] $ echo quiet$((1+1))\n[") && !text.contains("quiet2"), "{text}");
+    assert!(
+        text.contains("] = exit 0 after ") && text.contains("] $ echo quiet$((1+1))\n[") && !text.contains("quiet2"),
+        "{text}"
+    );
     assert!(!text.contains("never"), "{text}");
     let text = read("router1.oneshot.log");
     assert!(text.contains("] $ echo alone\n") && text.contains(" | alone\n[") && !text.contains("never"), "{text}");

@@ -38,7 +38,10 @@ fn hosts() -> Vec<(&'static str, SessionManager, Arc<ShellsOnly>)> {
     ["/bin/bash", "/bin/dash", "/bin/busybox"]
         .into_iter()
         .map(|shell| {
-            assert!(std::path::Path::new(shell).exists(), "{shell} is missing: apt-get install bash dash busybox");
+            assert!(
+                std::path::Path::new(shell).exists(),
+                "{shell} is missing: apt-get install bash dash busybox-static"
+            );
             let connector =
                 Arc::new(ShellsOnly { local: LocalConnector::with_shell(shell), opened: AtomicUsize::new(0) });
             (shell, SessionManager::new("h", connector.clone()), connector)

@@ -40,7 +40,7 @@ impl Shell {
             Self::Ksh => "/bin/ksh",
             Self::Zsh => "/bin/zsh",
         };
-        assert!(Path::new(program).exists(), "{program} is missing: apt-get install bash dash busybox ksh zsh");
+        assert!(Path::new(program).exists(), "{program} is missing: apt-get install bash dash busybox-static ksh zsh");
         program
     }
 

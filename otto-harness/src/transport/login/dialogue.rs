@@ -14,6 +14,7 @@ use super::screen::{Asked, Screen};
 use super::script::LoginScript;
 use super::takeover::{COPIES, Takeover};
 use crate::error::{Error, ErrorKind, Phase, Result};
+use crate::transport::hidden::Hidden;
 use crate::transport::{Incoming, Inlet, Transport};
 
 const fn millis(count: u64) -> Duration {
@@ -50,6 +51,10 @@ const AGAIN: [Duration; COPIES - 1] =
 
 /// How long to wait for the greeting of the last copy, when an earlier one's has come.
 const LAST_GREETING: Duration = millis(700);
+
+/// The advice when the host asked something that was not understood.
+const UNKNOWN_QUESTION: &str =
+    "if the last line is a question, give its text as `login_prompt`, `password_prompt` or `shell_prompt`";
 
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,7 +142,7 @@ impl<'a> Dialogue<'a> {
                 Step::GivePassword => {
                     self.passwords += 1;
                     let script = self.script;
-                    self.answer(script.password.as_ref().map_or("", |password| password.expose()).as_bytes());
+                    self.answer(script.password.as_ref().map_or("", Hidden::expose).as_bytes());
                     continue;
                 }
                 Step::Decline => {
@@ -206,12 +211,11 @@ impl<'a> Dialogue<'a> {
         let settled = if self.wakings > 0 { SETTLED_AFTER_WAKING } else { SETTLED };
         match self.screen.asked(self.script, answered) {
             Asked::Refused => Step::Fail(Failure::Refused),
-            Asked::Name if self.passwords > 0 => after(settled, Step::Fail(Failure::AskedAgain)),
+            Asked::Name | Asked::Password if self.passwords > 0 => after(settled, Step::Fail(Failure::AskedAgain)),
             Asked::Name if self.script.user.is_none() => after(settled, Step::Fail(Failure::NoName)),
             // A line that woke a login may have been its first, empty answer.
             Asked::Name if self.names == 0 || (self.names == 1 && self.wakings > 0) => after(settled, Step::GiveName),
             Asked::Name => after(settled, Step::Fail(Failure::AskedAgain)),
-            Asked::Password if self.passwords > 0 => after(settled, Step::Fail(Failure::AskedAgain)),
             // Whose password? Not our user's: a line of ours, or somebody before us, was taken for a name.
             Asked::Password if self.names == 0 && self.script.user.is_some() && !self.declined => {
                 if self.wakings > 0 || self.typed.is_some() {
@@ -223,6 +227,8 @@ impl<'a> Dialogue<'a> {
             Asked::Password => after(settled, self.give_password()),
             _ if self.typed.is_some() => self.once_more(now),
             Asked::Command => after(AT_A_PROMPT, Step::TakeOver),
+            // It answers to Enter, asks nothing, and was not expected to: a shell with a prompt of its own kind.
+            Asked::Unknown if self.wakings > 0 && !self.script.has_answers() => after(AFTER_TEXT, Step::TakeOver),
             _ if !answered && self.script.wake => self.wake_or_take_over(now),
             Asked::Nothing if answered => after(AFTER_NOTHING, Step::TakeOver),
             Asked::Nothing => Step::Wait(now + Duration::from_secs(60)),
@@ -328,12 +334,15 @@ impl<'a> Dialogue<'a> {
             }
             Failure::Slow => {
                 let message = format!("no shell came up within {} of the first byte", seconds(limits.login));
-                self.error_in(Phase::Login, message)
-                    .hint("if the last line is a question, give its text as `login_prompt`, `password_prompt` or `shell_prompt`")
+                self.error_in(Phase::Login, message).hint(UNKNOWN_QUESTION)
             }
             Failure::NoShell => {
                 let message = format!("no shell answered within {}", seconds(limits.shell));
-                self.error_in(Phase::Shell, message).hint(
+                let error = self.error_in(Phase::Shell, message);
+                if self.names + self.passwords == 0 && self.script.has_answers() {
+                    return error.hint(UNKNOWN_QUESTION);
+                }
+                error.hint(
                     "the host needs a `sh`, and start-up files of the account that neither wait for input nor restrict it",
                 )
             }

@@ -3,6 +3,7 @@
 use regex::bytes::Regex;
 
 use super::script::LoginScript;
+use crate::transport::hidden::Hidden;
 
 /// How much of what was written is kept.
 const KEPT: usize = 64 << 10;
@@ -93,9 +94,7 @@ impl Screen {
     pub(super) fn last_lines(&self, script: &LoginScript, count: usize) -> Vec<String> {
         let from = self.bytes.len().saturating_sub(LOOKED_AT);
         let mut text = String::from_utf8_lossy(&plain(&self.bytes[from..])).into_owned();
-        if let Some(password) =
-            script.password.as_ref().map(|password| password.expose()).filter(|word| !word.is_empty())
-        {
+        if let Some(password) = script.password.as_ref().map(Hidden::expose).filter(|word| !word.is_empty()) {
             text = text.replace(password, "…");
         }
         let mut lines: Vec<String> = text

@@ -30,8 +30,8 @@ impl Takeover {
 
     /// The next copy.
     ///
-    /// sh, bash, zsh, ksh, csh and fish read it alike: one word in single quotes without `!`, `\` and `'`. What bash would
-    /// save of its history when it is replaced goes nowhere, and a leading space keeps the line out of a history that
+    /// sh, bash, zsh, ksh, csh and fish read it alike: one word in single quotes without `!`, `\` and `'`. What bash and
+    /// tcsh would save of their history when they are replaced goes nowhere, and a leading space keeps the line out of a history that
     /// ignores such. The greeting that its output holds is not in its text, so no echo of it can be taken for one.
     ///
     /// The copies that were typed before a shell read the first are read away: a line editor that ends leaves them as one
@@ -43,7 +43,7 @@ impl Takeover {
     pub(super) fn next_copy(&mut self) -> Vec<u8> {
         self.copies += 1;
         let line = format!(
-            " unset HISTFILE; exec sh -c 'stty -icanon min 0 time 1 2>/dev/null && cat >/dev/null; stty sane 2>/dev/null; \
+            " unset HISTFILE savehist; exec sh -c 'stty -icanon min 0 time 1 2>/dev/null && cat >/dev/null; stty sane 2>/dev/null; \
              unset ENV BASH_ENV TMOUT PROMPT_COMMAND; export HISTFILE=/dev/null; \
              read p c s d g r 2>/dev/null </proc/$$/stat; b=sh; command -v bash >/dev/null 2>&1 && b=bash; \
              echo; echo otto-\"process\" $$ ${{g:-0}} $b {}.{}; \
@@ -77,7 +77,7 @@ mod tests {
         let line = takeover.next_copy();
         assert!(line.len() <= LONGEST && line.len() * COPIES < 4095, "{}", line.len());
         assert!(takeover.greeting(&line).is_none());
-        assert_eq!(line.iter().filter(|byte| **byte == b'\'').count(), 2);
+        assert_eq!(String::from_utf8_lossy(&line).matches('\'').count(), 2);
         assert!(!line.iter().any(|byte| b"!\\`".contains(byte)));
     }
 

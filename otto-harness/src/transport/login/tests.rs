@@ -159,6 +159,10 @@ async fn account(program: &str, arguments: &[&str], files: &[(&str, &str)]) -> (
     for (name, text) in files {
         std::fs::write(home.path().join(name), text).unwrap();
     }
+    assert!(
+        Path::new("/usr/bin").join(program).exists() || Path::new("/bin").join(program).exists(),
+        "`apt-get install {program}` has the shell"
+    );
     let mut terminal = Terminal::start(program, arguments, &[("HOME", home.path().to_str().unwrap())]);
     let arrived = login(&mut terminal, &LoginScript::new(None, None)).await.unwrap();
     works(&mut terminal, &arrived).await;
@@ -171,7 +175,12 @@ async fn account(program: &str, arguments: &[&str], files: &[(&str, &str)]) -> (
 fn histories(home: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(home).unwrap() {
-        let text = std::fs::read(entry.unwrap().path()).unwrap_or_default();
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(histories(&path));
+            continue;
+        }
+        let text = std::fs::read(path).unwrap_or_default();
         let text = String::from_utf8_lossy(&text).into_owned();
         found
             .extend(text.lines().filter(|line| line.contains("HISTFILE") && line.contains("otto-")).map(str::to_owned));
@@ -200,6 +209,16 @@ async fn zsh_ksh_dash_and_ash_as_the_accounts_shell() {
     account("ksh", &["-i"], &[]).await;
     account("dash", &["-i"], &[]).await;
     account("busybox", &["ash", "-i"], &[]).await;
+}
+
+/// Shells of another family: what is typed into them has to be read alike by all.
+#[tokio::test]
+async fn csh_and_fish_as_the_accounts_shell() {
+    let rc = "set prompt = '%m:%~ now! '\nset history = 100\nset savehist = 100\necho hello of csh\n";
+    let (_, kept) = account("tcsh", &["-i"], &[(".tcshrc", rc)]).await;
+    assert!(kept.is_empty(), "{kept:?}");
+    let (_, kept) = account("fish", &["-i"], &[]).await;
+    assert!(kept.is_empty(), "{kept:?}");
 }
 
 #[test]

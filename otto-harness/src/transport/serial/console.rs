@@ -91,6 +91,11 @@ impl Console {
         matches!(typed.await, Ok(Ok(())))
     }
 
+    /// For a shell of ours that an earlier line was lost to: what runs in it is ours too, and nobody waits for it.
+    pub(super) async fn stop_what_runs(&self) {
+        self.press(b"\x03").await;
+    }
+
     /// Ends the shell as one who logs out does, and waits for what it says to that.
     async fn log_out(&mut self) {
         self.left = true;
@@ -191,6 +196,9 @@ impl Drop for Console {
     /// Without a farewell: the keys are typed, and nobody waits for what becomes of them.
     fn drop(&mut self) {
         self.seated.leaves();
+        if self.ended.is_some() && self.arrived {
+            self.seated.leaves_a_shell_behind();
+        }
         if self.left || self.ended.is_some() {
             return;
         }

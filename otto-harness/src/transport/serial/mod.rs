@@ -41,6 +41,8 @@ struct Seat {
     permit: Arc<Semaphore>,
     /// Whether the one that has it is about to let it go.
     leaving: AtomicBool,
+    /// Whether the line went away under a shell of ours, in which something may run on.
+    unfinished: AtomicBool,
 }
 
 /// The right to use the console, until it is dropped.
@@ -54,12 +56,20 @@ impl Seated {
     fn leaves(&self) {
         self.seat.leaving.store(true, Ordering::Release);
     }
+
+    fn leaves_a_shell_behind(&self) {
+        self.seat.unfinished.store(true, Ordering::Release);
+    }
 }
 
 impl SerialConnector {
     /// A connector that has not opened the device yet.
     pub(crate) fn new(target: SerialTarget) -> Self {
-        let seat = Seat { permit: Arc::new(Semaphore::new(1)), leaving: AtomicBool::new(false) };
+        let seat = Seat {
+            permit: Arc::new(Semaphore::new(1)),
+            leaving: AtomicBool::new(false),
+            unfinished: AtomicBool::new(false),
+        };
         Self { target: Arc::new(target), seat: Arc::new(seat) }
     }
 
@@ -104,6 +114,9 @@ impl Connector for SerialConnector {
                 let message = format!("cannot watch {}", self.target.device.display());
                 self.at_host(Error::new(ErrorKind::Connect(Phase::Device), message).caused_by(error))
             })?;
+            if self.seat.unfinished.swap(false, Ordering::AcqRel) {
+                console.stop_what_runs().await;
+            }
             let arrived = login(&mut console, &self.target.login).await.map_err(|error| self.at_host(error))?;
             tracing::debug!(host = %self.target.host, ?arrived, "a shell greeted on the console");
             console.arrived();
