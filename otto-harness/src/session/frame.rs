@@ -202,9 +202,7 @@ impl Frame<'_> {
             // Before `||`, a code that is not 0 neither ends a shell with errexit nor runs a trap on ERR.
             // If the command before has put something else in the place of that function, the command would not be run at
             // all: then the frame says so.
-            put(format_args!(
-                "{{ __otto_rc {last_code};}} >&2&&{builtin} printf '\\36E{nonce} {SKIPPED};'>{end}||"
-            ));
+            put(format_args!("{{ __otto_rc {last_code};}} >&2&&{builtin} printf '\\36E{nonce} {SKIPPED};'>{end}||"));
         }
         put(format_args!("{eval} "));
     }

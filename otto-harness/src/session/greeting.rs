@@ -75,7 +75,9 @@ impl Live {
         }
         let (quotes, stty) = (features.contains('q'), features.contains('s'));
         if !stty {
-            tracing::warn!("the host has no stty: what is typed may show in the output of commands that have a terminal");
+            tracing::warn!(
+                "the host has no stty: what is typed may show in the output of commands that have a terminal"
+            );
         }
         self.line = Some(Line { ash, quotes, stty, exit });
         Ok(())
@@ -94,7 +96,9 @@ impl Live {
                 match incoming.map_err(|error| error.to_string())? {
                     Incoming::Data(_) => {
                         keep(said, &self.scratch);
-                        nonces.iter_mut().for_each(|track| track.feed(&self.scratch, |_| {}));
+                        for track in &mut nonces {
+                            track.feed(&self.scratch, |_| {});
+                        }
                     }
                     Incoming::Gap(_) => {}
                     Incoming::Ended(ending) => return Err(ending.to_string()),

@@ -90,7 +90,8 @@ impl Interactive {
         // A marker may be cut: what could be its start waits for the rest.
         let keep = memchr::memrchr(prompt[0], held).filter(|at| {
             let end = &held[*at..];
-            markers().any(|marker| if end.len() < marker.len() { marker.starts_with(end) } else { end.starts_with(marker) })
+            markers()
+                .any(|marker| if end.len() < marker.len() { marker.starts_with(end) } else { end.starts_with(marker) })
         });
         let ready = if terminal.ended().is_some() { held.len() } else { keep.unwrap_or(held.len()) };
         output(&held[..ready]);

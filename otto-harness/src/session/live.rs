@@ -14,8 +14,8 @@ use super::capture::Lines;
 use super::execution::{Execution, Sink};
 use super::frame::{self, Dialect, Frame, Marker, Nonce, Streams};
 use super::interactive::Interactive;
-use super::outlet::Seek;
 use super::line::{self, Line};
+use super::outlet::Seek;
 use crate::transport::{Ending, Incoming, Inlet, Interrupt, Outlet, Transport};
 
 /// How long to wait for a stopped command's shell to be back, before the next, harder means.
@@ -219,7 +219,7 @@ impl Live {
                         self.ended = Some(ending.clone());
                         return Ok(End::Shell(ending));
                     }
-                    if let Some(nonce) = running.to_drain() {
+                    if let Some(nonce) = running.ask_to_drain() {
                         // An answer to what it wrote last has nobody to read it.
                         typed = frame::drained(nonce);
                     }
@@ -355,7 +355,10 @@ impl Live {
                 None => frame::probe(self.dialect, nonce, on_terminal),
             };
             self.write(Inlet::Commands, question.into_bytes());
-            let answered = timeout(if self.line.is_some() { ANSWER * 2 } else { ANSWER }, self.sees(Seek::new(nonce, Marker::Probe), sink));
+            let answered = timeout(
+                if self.line.is_some() { ANSWER * 2 } else { ANSWER },
+                self.sees(Seek::new(nonce, Marker::Probe), sink),
+            );
             match answered.await {
                 Ok(true) if !answered_before => answered_before = true,
                 Ok(answer) => return answer,

@@ -83,7 +83,8 @@ impl Track {
         if let Some(begin) = &self.begin {
             let found = memmem::find(rest, begin);
             let exit = self.exit.as_ref();
-            if let Some(exit_at) = exit.and_then(|exit| memmem::find(rest, exit)).filter(|at| found.is_none_or(|b| *at < b))
+            if let Some(exit_at) =
+                exit.and_then(|exit| memmem::find(rest, exit)).filter(|at| found.is_none_or(|b| *at < b))
             {
                 // The shell ended before it came to this command.
                 match memchr::memchr(STOP, &rest[exit_at..]) {

@@ -38,11 +38,19 @@ async fn check(group: &str, cases: &[(&str, Want<'_>)]) {
             };
             if !right {
                 let shown: String = script.chars().take(60).collect();
-                let _ = writeln!(wrong, "{group} {place:?} {shown:?}: {:?} {:?} {:?} {:?}", status.status, status.retcode, status.output.chars().take(300).collect::<String>(), status.cause());
+                let _ = writeln!(
+                    wrong,
+                    "{group} {place:?} {shown:?}: {:?} {:?} {:?} {:?}",
+                    status.status,
+                    status.retcode,
+                    status.output.chars().take(300).collect::<String>(),
+                    status.cause()
+                );
             }
             let alive = run(&session, "echo alive").await;
             if !alive.output.ends_with("alive") || alive.state_lost {
-                let _ = writeln!(wrong, "{group} {place:?} after {script:?}: {:?} {:?}", alive.output, alive.state_lost);
+                let _ =
+                    writeln!(wrong, "{group} {place:?} after {script:?}: {:?} {:?}", alive.output, alive.state_lost);
             }
         }
         session.close().await;
@@ -131,7 +139,10 @@ async fn characters() {
         &[
             ("echo 'a\tb'", Output("a\tb")),
             ("echo 'a!b' !! !x", Output("a!b !! !x")),
-            ("printf '%s' '\u{1}\u{3}\u{4}\u{7f}\u{1b}[A\u{16}\u{15}' | od -An -tx1 | tr -d ' \n'", Output("0103047f1b5b411615")),
+            (
+                "printf '%s' '\u{1}\u{3}\u{4}\u{7f}\u{1b}[A\u{16}\u{15}' | od -An -tx1 | tr -d ' \n'",
+                Output("0103047f1b5b411615"),
+            ),
             ("printf '%s' '\r\u{1c}\u{1a}\u{11}\u{13}' | od -An -tx1 | tr -d ' \n'", Output("0d1c1a1113")),
             ("printf 'a\\r\\nb\\n' | od -An -tx1 | tr -d ' \n'", Output("610d0a620a")),
             ("printf 'a\\rb\\033[1mc'", Output("a\rb\u{1b}[1mc")),
@@ -196,7 +207,11 @@ async fn state_and_options() {
             }
             let status = run(&session, "echo hi 'it'").await;
             let traced = hostile == "set -x" || hostile == "set -v";
-            let right = if traced { status.output.ends_with("hi it") && !status.output.contains("printf") } else { status.output == "hi it" };
+            let right = if traced {
+                status.output.ends_with("hi it") && !status.output.contains("printf")
+            } else {
+                status.output == "hi it"
+            };
             if !right || status.retcode != Some(0) || status.state_lost {
                 let _ = writeln!(wrong, "{place:?} after {hostile}: {status:?}");
             }
@@ -268,7 +283,9 @@ async fn limits_and_drops() {
         run(&session, "x=1").await;
         let start = Instant::now();
         let status = limited(&session, "echo start; sleep 41.5; echo end", 0.4).await;
-        if (status.timed_out, status.output.as_str()) != (true, "start") || start.elapsed() > Duration::from_millis(2400) {
+        if (status.timed_out, status.output.as_str()) != (true, "start")
+            || start.elapsed() > Duration::from_millis(2400)
+        {
             let _ = writeln!(wrong, "{place:?} limit: {status:?} {:?}", start.elapsed());
         }
         let status = run(&session, "echo $x").await;
@@ -283,14 +300,27 @@ async fn limits_and_drops() {
             }
         }
         let long = format!(": {}; echo no; sleep 41.5", "é".repeat(60_000));
-        for (pause, script) in
-            [(1, "sleep 41.5"), (5, "sleep 41.5"), (200, "sleep 41.5"), (1, &long), (5, &long), (30, &long), (400, &long)]
-        {
+        for (pause, script) in [
+            (1, "sleep 41.5"),
+            (5, "sleep 41.5"),
+            (200, "sleep 41.5"),
+            (1, &long),
+            (5, &long),
+            (30, &long),
+            (400, &long),
+        ] {
             let _ = tokio::time::timeout(Duration::from_millis(pause), run(&session, script)).await;
             let start = Instant::now();
             let status = run(&session, "echo ok $x").await;
-            if (status.output.as_str(), status.state_lost) != ("ok 1", false) || start.elapsed() > Duration::from_secs(2) {
-                let _ = writeln!(wrong, "{place:?} dropped after {pause} ms of {} bytes: {status:?} {:?}", script.len(), start.elapsed());
+            if (status.output.as_str(), status.state_lost) != ("ok 1", false)
+                || start.elapsed() > Duration::from_secs(2)
+            {
+                let _ = writeln!(
+                    wrong,
+                    "{place:?} dropped after {pause} ms of {} bytes: {status:?} {:?}",
+                    script.len(),
+                    start.elapsed()
+                );
                 run(&session, "x=1").await;
             }
         }
@@ -305,7 +335,8 @@ async fn limits_and_drops() {
 }
 
 /// A question asked of the terminal, without echo, as `read -s` of shells that have it.
-const ASK: &str = "ask() { printf '%s' \"$1\"; stty -echo; IFS= read -r answer; stty echo; echo; echo \"[$answer]\"; stty -echo; }";
+const ASK: &str =
+    "ask() { printf '%s' \"$1\"; stty -echo; IFS= read -r answer; stty echo; echo; echo \"[$answer]\"; stty -echo; }";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers() {
@@ -316,7 +347,11 @@ async fn answers() {
         let cases = [
             ("ask 'name? '", vec![("name\\? ", "bob\n")], "name? \n[bob]"),
             ("ask 'one? '; ask 'two? '", vec![("one\\? ", "1\n"), ("two\\? ", "2\n")], "one? \n[1]\ntwo? \n[2]"),
-            ("for i in 1 2 3; do printf 'more? '; read x; done; echo $x", vec![("more\\? ", "y\n")], "more? more? more? y"),
+            (
+                "for i in 1 2 3; do printf 'more? '; read x; done; echo $x",
+                vec![("more\\? ", "y\n")],
+                "more? more? more? y",
+            ),
             // Typed to nobody: it must not be run, nor be read by the next command.
             ("echo 'prompt: '", vec![("prompt: ", "echo EXECUTED\n")], "prompt: "),
             ("echo 'prompt: '; sleep 0.2", vec![("prompt: ", "left over\necho EXECUTED\npart")], "prompt: "),
@@ -326,7 +361,8 @@ async fn answers() {
             ("sh -c 'cat; exit 5'", vec![("never", "x")], ""),
         ];
         for (script, expects, output) in cases {
-            let command = ShellCommand::new(script).expects(expects).timeout(if output.is_empty() { 0.5 } else { 10.0 });
+            let command =
+                ShellCommand::new(script).expects(expects).timeout(if output.is_empty() { 0.5 } else { 10.0 });
             let status = run(&session, command).await;
             if status.output != output || (!output.is_empty() && status.status != Status::Success) {
                 let _ = writeln!(wrong, "{place:?} {script}: {status:?}");
@@ -337,7 +373,8 @@ async fn answers() {
             }
         }
         // What was typed and not read does not show in `expect` either.
-        let command = ShellCommand::new("echo 'prompt: '; sleep 5").expects([("prompt: ", "echo EXECUTED\n")]).timeout(0.4);
+        let command =
+            ShellCommand::new("echo 'prompt: '; sleep 5").expects([("prompt: ", "echo EXECUTED\n")]).timeout(0.4);
         run(&session, command).await;
         session.send("echo te''st\n").await.unwrap();
         let seen = session.expect(&"test\n".into(), 5.0.into_limit().unwrap()).await;

@@ -59,8 +59,11 @@ impl Shell {
 
 impl Place {
     pub(super) fn session(self) -> ShellSession {
-        let connector: Arc<dyn Connector> =
-            if self.line { Arc::new(self.console()) } else { Arc::new(LocalConnector::with_shell(self.shell.program())) };
+        let connector: Arc<dyn Connector> = if self.line {
+            Arc::new(self.console())
+        } else {
+            Arc::new(LocalConnector::with_shell(self.shell.program()))
+        };
         ShellSession::new("here", "default", connector, None)
     }
 

@@ -13,9 +13,7 @@ use super::pipes::{Reader, Writer};
 use super::process::Process;
 use super::spawn::{above, in_session_of_its_own};
 use crate::error::{Error, ErrorKind, Result};
-use crate::transport::{
-    BoxFuture, Connector, Ending, Exec, Incoming, Inlet, Interrupt, Outlet, Transport, Wiring,
-};
+use crate::transport::{BoxFuture, Connector, Ending, Exec, Incoming, Inlet, Interrupt, Outlet, Transport, Wiring};
 
 /// What a console's shell is started by, and what is odd about the console.
 #[derive(Debug, Clone, Default)]
