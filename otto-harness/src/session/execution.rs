@@ -145,7 +145,7 @@ impl Execution {
     }
 
     /// The nonce of the line that ends what was typed for it. It is to be typed now, and once.
-    pub(crate) fn to_drain(&mut self) -> Option<Nonce> {
+    pub(crate) fn ask_to_drain(&mut self) -> Option<Nonce> {
         let written = self.written();
         let drain = self.drain.as_mut().filter(|_| written)?;
         (!std::mem::replace(&mut drain.asked, true)).then_some(self.nonce)

@@ -96,7 +96,9 @@ impl Live {
                 match incoming.map_err(|error| error.to_string())? {
                     Incoming::Data(_) => {
                         keep(said, &self.scratch);
-                        nonces.iter_mut().for_each(|track| track.feed(&self.scratch, |_| {}));
+                        for track in &mut nonces {
+                            track.feed(&self.scratch, |_| {});
+                        }
                     }
                     Incoming::Gap(_) => {}
                     Incoming::Ended(ending) => return Err(ending.to_string()),

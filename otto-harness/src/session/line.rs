@@ -154,12 +154,15 @@ fn is_plain(byte: u8) -> bool {
 }
 
 /// The question that only a shell at its prompt answers.
+///
+/// It answers on the terminal itself and not down the pipe: when a terminal that is full is interrupted, Linux may throw away
+/// what it holds and forget to wake `cat`, and the pipe then stands still until something else is written.
 pub(crate) fn probe(dialect: Dialect, nonce: Nonce, line: Line, restore: bool) -> String {
     let (builtin, nonce) = (dialect.builtin(), nonce.as_str());
     let restore = if restore && line.stty { &RESTORE[1..] } else { ":" };
     // An interrupt that hits bash in a redirection may leave it in force.
     let outlet = outlet(line.ash);
-    format!("exec >{outlet} 2>/dev/null;{restore};{builtin} printf '\\36P{nonce};'>&8\n")
+    format!("exec >{outlet} 2>/dev/null;{restore};{builtin} printf '\\36P{nonce};'>&9\n")
 }
 
 /// The loop that makes the shell read its commands from what is typed and say so, for `send` and `expect`.

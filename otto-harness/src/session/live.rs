@@ -219,7 +219,7 @@ impl Live {
                         self.ended = Some(ending.clone());
                         return Ok(End::Shell(ending));
                     }
-                    if let Some(nonce) = running.to_drain() {
+                    if let Some(nonce) = running.ask_to_drain() {
                         // An answer to what it wrote last has nobody to read it.
                         typed = frame::drained(nonce);
                     }

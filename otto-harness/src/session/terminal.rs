@@ -182,19 +182,17 @@ impl Live {
                 self.write(Inlet::Terminal, leave);
             }
             let incoming = if cut_short && !asked {
-                match timeout(PAUSE, self.step()).await {
-                    Ok(incoming) => incoming,
-                    Err(_) => {
-                        // It was at its prompt since ^C, and then it read more lines, or a program did. A line that does
-                        // nothing makes it say that it is there.
-                        asked = true;
-                        self.write(Inlet::Commands, b"\n".to_vec());
-                        if let Some(interactive) = &mut self.interactive {
-                            interactive.forget_lines();
-                        }
-                        continue;
+                let Ok(incoming) = timeout(PAUSE, self.step()).await else {
+                    // It was at its prompt since ^C, and then it read more lines, or a program did. A line that does
+                    // nothing makes it say that it is there.
+                    asked = true;
+                    self.write(Inlet::Commands, b"\n".to_vec());
+                    if let Some(interactive) = &mut self.interactive {
+                        interactive.forget_lines();
                     }
-                }
+                    continue;
+                };
+                incoming
             } else {
                 self.step().await
             };

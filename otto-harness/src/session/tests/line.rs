@@ -94,9 +94,16 @@ async fn nothing_is_left_of_a_closed_line() {
         let session = Place { shell, line: true }.session();
         let before = run(&session, "echo $$").await.output;
         session.close().await;
-        let left = std::process::Command::new("ps").args(["-s", &before, "-o", "stat=,args="]).output().unwrap();
-        let left = String::from_utf8_lossy(&left.stdout).into_owned();
-        // A dead one waits for whoever has to take note of it.
-        assert_eq!(left.lines().find(|line| !line.starts_with('Z')), None, "{shell:?}");
+        // Dying takes a moment; a dead one waits for whoever has to take note of it.
+        let mut left = String::new();
+        for _ in 0..100 {
+            let seen = std::process::Command::new("ps").args(["-s", &before, "-o", "stat=,args="]).output().unwrap();
+            left = String::from_utf8_lossy(&seen.stdout).lines().filter(|line| !line.starts_with('Z')).collect();
+            if left.is_empty() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        assert_eq!(left, "", "{shell:?}");
     }
 }

@@ -477,7 +477,8 @@ async fn floods() {
             let _ = writeln!(wrong, "{place:?} yes: {:?} {:?}", status.status, start.elapsed());
         }
         let status = run(&session, "echo ok").await;
-        if status.output != "ok" || status.state_lost {
+        // On a line the shell may have had to be killed: see "Known" in docs/design/sessions.md.
+        if status.output != "ok" || (status.state_lost && !place.line) {
             let _ = writeln!(wrong, "{place:?} after yes: {} {:?}", status.state_lost, status.output.len());
         }
         session.close().await;
