@@ -1,4 +1,5 @@
-//! Where one case is run: this machine, the real OpenSSH server, and a simulated host. See [`everywhere!`](crate::everywhere).
+//! Where one case is run: this machine, the real servers of OpenSSH and telnet, and a
+//! simulated host. See [`everywhere!`](crate::everywhere).
 
 use std::fmt::Write as _;
 use std::future::Future;
@@ -12,6 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::processes::Process;
 use crate::sshd::Sshd;
+use crate::telnetd::Telnetd;
 
 /// One of the places, with a host of its own.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub enum Server {
     Sshd(Box<Sshd>),
     /// A simulated host.
     Sim(SimLab),
+    /// inetutils' telnetd.
+    Telnetd(Telnetd),
 }
 
 impl Place {
@@ -65,6 +69,14 @@ impl Place {
         Self { name: "sim", server: Server::Sim(lab), host }
     }
 
+    /// A real telnet server.
+    #[must_use]
+    pub fn telnet() -> Self {
+        let server = Telnetd::inetutils();
+        let host = server.host().id("telnet").build();
+        Self { name: "telnet", server: Server::Telnetd(server), host }
+    }
+
     /// The host that the case is about.
     #[must_use]
     pub fn host(&self) -> &Host {
@@ -78,6 +90,7 @@ impl Place {
             Server::Local => Host::local(),
             Server::Sshd(server) => over_sshd(server),
             Server::Sim(lab) => over_sim(&lab.hosts()[0]),
+            Server::Telnetd(server) => server.host().id("telnet").build(),
         }
     }
 
@@ -168,11 +181,11 @@ pub async fn at(place: Place, case: impl AsyncFnOnce(&Place) -> Result<()>) {
     }
 }
 
-/// Makes of each case a module with one test a place: `case::local`, `case::sshd`, `case::sim`.
+/// Makes of each case a module with one test a place: `case::local`, `case::sshd`, `case::sim`, `case::telnet`.
 #[macro_export]
 macro_rules! everywhere {
     ($($(#[$note:meta])* async fn $case:ident($place:ident) $body:block)*) => {
-        $crate::everywhere! { [local sshd sim] $($(#[$note])* async fn $case($place) $body)* }
+        $crate::everywhere! { [local sshd sim telnet] $($(#[$note])* async fn $case($place) $body)* }
     };
     ($places:tt $($(#[$note:meta])* async fn $case:ident($place:ident) $body:block)*) => {$(
         $(#[$note])*

@@ -17,6 +17,7 @@ fn cut(place: &Place) {
         Server::Local => {}
         Server::Sshd(server) => server.kill_children(),
         Server::Sim(lab) => lab.hosts()[0].drop_connections(),
+        Server::Telnetd(server) => server.kill_servers(),
     }
 }
 
@@ -99,6 +100,7 @@ everywhere! { [sshd sim]
             Server::Local => {}
             Server::Sshd(server) => if on { server.freeze() } else { server.thaw() },
             Server::Sim(lab) => if on { lab.hosts()[0].freeze() } else { lab.hosts()[0].thaw() },
+            Server::Telnetd(server) => if on { server.freeze() } else { server.thaw() },
         };
         freeze(true);
         let asked = Instant::now();
