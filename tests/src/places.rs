@@ -1,4 +1,5 @@
-//! Where one case is run: this machine, the real OpenSSH server, and a simulated host. See [`everywhere!`](crate::everywhere).
+//! Where one case is run: this machine, the real servers of OpenSSH and telnet, and a
+//! simulated host. See [`everywhere!`](crate::everywhere).
 
 use std::fmt::Write as _;
 use std::future::Future;
@@ -32,8 +33,8 @@ pub enum Server {
     Sshd(Box<Sshd>),
     /// A simulated host.
     Sim(SimLab),
-    /// The telnet server of GNU inetutils.
-    Telnetd(Box<Telnetd>),
+    /// inetutils' telnetd.
+    Telnetd(Telnetd),
 }
 
 impl Place {
@@ -68,11 +69,12 @@ impl Place {
         Self { name: "sim", server: Server::Sim(lab), host }
     }
 
-    /// A real telnet server, of inetutils.
+    /// A real telnet server.
     #[must_use]
     pub fn telnet() -> Self {
         let server = Telnetd::inetutils();
-        Self { name: "telnet", host: server.host().build(), server: Server::Telnetd(Box::new(server)) }
+        let host = server.host().id("telnet").build();
+        Self { name: "telnet", server: Server::Telnetd(server), host }
     }
 
     /// The host that the case is about.
@@ -88,7 +90,7 @@ impl Place {
             Server::Local => Host::local(),
             Server::Sshd(server) => over_sshd(server),
             Server::Sim(lab) => over_sim(&lab.hosts()[0]),
-            Server::Telnetd(server) => server.host().build(),
+            Server::Telnetd(server) => server.host().id("telnet").build(),
         }
     }
 

@@ -45,6 +45,8 @@ everywhere! {
     }
 
     async fn traps_and_loops_do_not_keep_a_command_alive(place) {
+        // Connecting is not what is timed.
+        place.answers().await?;
         for script in [
             "trap 'echo no' INT; while :; do sleep 0.05; done",
             "while :; do :; done",
@@ -153,7 +155,9 @@ everywhere! {
         let sleeper = Sleeper::new();
         let asked = Instant::now();
         let status = place.host().oneshot(format!("echo start; {}", sleeper.command())).timeout("1s").await?;
-        assert!(asked.elapsed() < 2 * SECOND, "{:?}", asked.elapsed());
+        // On telnet the proof that it is gone takes a second login.
+        let bound = if place.name == "telnet" { 3 } else { 2 };
+        assert!(asked.elapsed() < bound * SECOND, "{:?}", asked.elapsed());
         assert_eq!((status.status, status.timed_out, &*status.output), (Status::Error, true, "start"));
         sleeper.is_gone().await;
         let stubborn = Sleeper::new();

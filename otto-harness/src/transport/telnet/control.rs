@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
 use crate::transport::{Incoming, Inlet, Transport as _, killing};
@@ -17,23 +17,60 @@ use super::shell::TelnetShell;
 /// How long a login and what is done there may take in all. Whoever waits for it may give up sooner; it goes on.
 const LIMIT: Duration = Duration::from_secs(15);
 
+/// How long such a login waits for its word.
+const READINESS: Duration = Duration::from_secs(3);
+
+/// A login that is made beforehand, because a login takes long and a command that has to be killed is late already.
+#[derive(Debug)]
+pub(super) struct StandBy {
+    prey: Prey,
+    go: oneshot::Sender<()>,
+    killing: Killing,
+}
+
+impl StandBy {
+    /// Logs in, in the background. Dropping it logs out.
+    pub(super) fn start(shared: &Arc<Shared>, prey: Prey) -> Self {
+        let (go, word) = oneshot::channel::<()>();
+        let (done, outcome) = watch::channel(None);
+        let owned = Arc::clone(shared);
+        shared.in_background(async move {
+            let killed = async {
+                let opened = TelnetShell::open(&owned).await;
+                let mut shell = opened.inspect_err(|error| tracing::debug!("no second login: {error}")).ok()?;
+                let code = match timeout(READINESS, word).await {
+                    Ok(Ok(())) => ask(&mut shell, &format!("sh -c '{}'", prey.script()), "$?").await,
+                    _ => None,
+                };
+                // What is asked of the kill is known; logging out may take its time.
+                let gone = code.as_deref() == Some("0");
+                let _ = done.send(Some(gone));
+                Box::new(shell).close().await;
+                Some(gone)
+            };
+            let killed = timeout(LIMIT, killed).await.ok().flatten();
+            // Whoever asked may not want to know any more.
+            let _ = done.send(Some(killed == Some(true)));
+        });
+        Self { prey, go, killing: Killing(outcome) }
+    }
+
+    /// Whether it waits no longer.
+    pub(super) fn is_over(&self) -> bool {
+        self.go.is_closed()
+    }
+
+    /// Has it kill. Once more by a new login, if this one was not to be had when it was begun.
+    pub(super) fn kill(self, shared: &Arc<Shared>) -> Killing {
+        if self.go.send(()).is_ok() { self.killing } else { Self::start(shared, self.prey).kill(shared) }
+    }
+}
+
 /// A kill that is under way, or over.
 #[derive(Debug, Clone)]
 pub(super) struct Killing(watch::Receiver<Option<bool>>);
 
 impl Killing {
-    /// Logs in and kills, in the background.
-    pub(super) fn start(shared: &Arc<Shared>, prey: Prey) -> Self {
-        let (done, outcome) = watch::channel(None);
-        let owned = Arc::clone(shared);
-        shared.in_background(async move {
-            let gone = timeout(LIMIT, run(&owned, &prey.script())).await.ok().flatten();
-            // Whoever asked may not want to know any more.
-            let _ = done.send(Some(gone == Some(0)));
-        });
-        Self(outcome)
-    }
-
     /// Whether all was seen to be gone.
     pub(super) async fn outcome(&mut self) -> bool {
         self.0.wait_for(Option::is_some).await.is_ok_and(|outcome| *outcome == Some(true))
@@ -43,15 +80,6 @@ impl Killing {
     pub(super) fn has_proof(&self) -> bool {
         *self.0.borrow() == Some(true)
     }
-}
-
-/// Runs a script in a shell of its own; its exit code if that was seen.
-async fn run(shared: &Arc<Shared>, script: &str) -> Option<i32> {
-    let opened = TelnetShell::open(shared).await;
-    let mut shell = opened.inspect_err(|error| tracing::debug!("no second login: {error}")).ok()?;
-    let code = ask(&mut shell, &format!("sh -c '{script}'"), "$?").await?.parse().ok();
-    Box::new(shell).close().await;
-    code
 }
 
 /// Runs a line in a shell that is at its prompt, and says what these words are then.

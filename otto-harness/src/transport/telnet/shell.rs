@@ -14,7 +14,7 @@ use crate::transport::{BoxFuture, Ending, Incoming, Inlet, Interrupt, Outlet, Tr
 
 use super::Shared;
 use super::connection::Connection;
-use super::control::{Killing, Prey};
+use super::control::{Killing, Prey, StandBy};
 
 /// How long a server may take to hang up.
 const HANGING_UP: Duration = Duration::from_secs(2);
@@ -34,6 +34,7 @@ pub(super) struct TelnetShell {
     prey: Option<Prey>,
     /// Whether something was interrupted, so that something may run on that does not heed the end of its terminal.
     suspect: bool,
+    stand_by: Option<StandBy>,
     killing: Option<Killing>,
 }
 
@@ -57,12 +58,17 @@ impl TelnetShell {
 
     pub(super) fn before_login(connection: Connection, shared: &Arc<Shared>) -> Self {
         shared.opened(connection.line());
-        Self { connection, shared: Arc::clone(shared), prey: None, suspect: false, killing: None }
+        Self { connection, shared: Arc::clone(shared), prey: None, suspect: false, stand_by: None, killing: None }
     }
 
     fn kill(&mut self) -> Option<&mut Killing> {
         if self.killing.is_none() {
-            self.killing = Some(Killing::start(&self.shared, self.prey?));
+            let stand_by = self.stand_by.take();
+            let ready = match stand_by {
+                Some(ready) => ready,
+                None => StandBy::start(&self.shared, self.prey?),
+            };
+            self.killing = Some(ready.kill(&self.shared));
         }
         self.killing.as_mut()
     }
@@ -93,7 +99,15 @@ impl Transport for TelnetShell {
 
     fn interrupt(&mut self, how: Interrupt) -> BoxFuture<'_, bool> {
         Box::pin(async move {
-            self.suspect = true;
+            let again = std::mem::replace(&mut self.suspect, true);
+            if again
+                && self.stand_by.as_ref().is_none_or(StandBy::is_over)
+                && self.killing.is_none()
+                && let Some(prey) = self.prey
+            {
+                // The first was not enough, and nor may this one be.
+                self.stand_by = Some(StandBy::start(&self.shared, prey));
+            }
             match how {
                 // The key, and not telnet's own "interrupt process": BusyBox does not know that one.
                 Interrupt::Gentle => {
