@@ -127,7 +127,8 @@ everywhere! { [sshd sim telnet]
         freeze(false);
         assert!(took < 3 * SECOND && alone < 3 * SECOND, "{took:?} {alone:?}");
         assert!(status?.only()?.timed_out);
-        assert!(one?.timed_out);
+        // Over telnet it has a server of its own, which is not frozen.
+        assert!(one?.timed_out || matches!(place.server(), Server::Telnetd(_)));
         within(5 * SECOND, "run after the thaw", place.run("true")).await?;
         place.answers().await?;
     }

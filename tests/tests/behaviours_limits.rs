@@ -24,6 +24,7 @@ everywhere! {
     }
 
     async fn a_last_line_without_an_end_is_there_too(place) {
+        place.answers().await?;
         let status = place.host().run("printf abc; sleep 30").timeout("500ms").await?.only()?;
         assert_eq!((status.timed_out, status.bytes()), (true, &b"abc"[..]));
         place.answers().await?;
@@ -84,6 +85,7 @@ everywhere! {
 
     /// 23.
     async fn nothing_of_a_list_runs_after_a_limit(place) {
+        place.answers().await?;
         let folder = tempfile::tempdir().unwrap();
         let third = format!("touch {}/ran", folder.path().display());
         let result = place.host().run(["echo one", "sleep 30", &third]).timeout("500ms").await?;

@@ -134,7 +134,9 @@ everywhere! {
         shells.dedup();
         assert_eq!(shells.len(), 25);
         otto_tests::places::until("all shells are gone", 2 * SECOND, || {
-            shells.iter().all(|pid| otto_tests::processes::Process::get(*pid).is_none_or(|one| !one.command.contains("bash")))
+            // A zombie is gone: who reaps it is not our business.
+            let gone = |one: otto_tests::processes::Process| one.state == 'Z' || !one.command.contains("bash");
+            shells.iter().all(|pid| otto_tests::processes::Process::get(*pid).is_none_or(gone))
         }).await;
     }
 }

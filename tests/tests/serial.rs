@@ -48,6 +48,7 @@ async fn a_command_at_its_limit_gets_a_ctrl_c() -> otto::Result<()> {
 async fn a_command_that_heeds_no_ctrl_c_costs_the_shell() -> otto::Result<()> {
     let console = Console::start();
     let host = over(&console).build();
+    host.run("true").await?.ok()?;
     let status = host.run("trap '' INT; sleep 60; echo on").timeout(Duration::from_secs(1)).await?.only()?;
     assert!(status.timed_out && !status.is_ok(), "{status:?}");
     let next = host.run("echo fresh").await?.only()?;

@@ -7,14 +7,14 @@
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
 use super::ShellSession;
 use crate::command::{IntoLimit, LogMode, ShellCommand};
 use crate::error::{Error, ErrorKind, Result};
-use crate::result::{CommandStatus, HIDDEN};
+use crate::result::{CommandStatus, HIDDEN, Status};
 use crate::transport::Connector;
 
 use super::frame::quote_onto;
@@ -63,26 +63,41 @@ impl Pool {
         if let Some(observer) = &observer {
             observer.command(ONESHOT, &command.text);
         }
+        let mut inner = ShellCommand::new(in_a_subshell(&command.text, &stdin)).log(LogMode::Quiet);
+        let session_limit = match limit {
+            Some(limit) => {
+                // Asked for, so that it holds for the opening of a shell too.
+                inner = inner.timeout(limit);
+                limit
+            }
+            None => FOR_EVER.into_limit()?,
+        };
         let closed = |_| Error::new(ErrorKind::Closed, "the host was closed").on_host(host);
+        let started = Instant::now();
         let work = async {
             let _place = self.places.acquire().await.map_err(closed)?;
             // The one that was used last: those that were not are let go by their hosts, if they have a limit for that.
             let idle = self.idle().pop().filter(ShellSession::alive);
             let shell = idle.unwrap_or_else(|| ShellSession::new(host, "oneshot", connector.clone(), None));
-            let limit = match limit {
-                Some(limit) => limit,
-                None => FOR_EVER.into_limit()?,
-            };
-            let inner = ShellCommand::new(in_a_subshell(&command.text, &stdin)).log(LogMode::Quiet);
-            let status = shell.run_cmd(&inner, limit, on_output).await?;
+            let status = shell.run_cmd(&inner, session_limit, on_output).await?;
             if shell.alive() && !status.timed_out {
                 self.idle().push(shell);
             } else {
                 shell.close().await;
             }
-            Ok(status)
+            Ok::<_, Error>(status)
         };
-        let mut status = work.await?;
+        let mut status = match work.await {
+            // As of a process that was not started in time.
+            Err(error) if limit.is_some() && error.kind() == ErrorKind::Timeout => {
+                let mut status = CommandStatus::new(String::new(), Status::Error);
+                status.timed_out = true;
+                status.cause = Some(error.to_string());
+                status.duration = started.elapsed();
+                status
+            }
+            done => done?,
+        };
         status.command.clone_from(&command.text);
         status.log = log;
         // A oneshot has no state to lose.

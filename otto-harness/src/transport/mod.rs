@@ -141,8 +141,8 @@ pub trait Connector: Send + Sync + fmt::Debug {
     /// Starts a shell. Dropping the future undoes what it has begun.
     fn open_shell(&self) -> BoxFuture<'_, Result<Box<dyn Transport>>>;
 
-    /// Whether [`exec`](Self::exec) can start a process of its own. If not, oneshots run in subshells of shells that are
-    /// kept for them.
+    /// Whether oneshots are to be started by [`exec`](Self::exec). If not, they run in subshells of shells that are opened
+    /// and kept for them.
     fn has_exec(&self) -> bool {
         true
     }

@@ -23,13 +23,13 @@ const fn millis(count: u64) -> Duration {
 
 /// How long the host has to be silent behind a question before it is answered: a login that takes its time may throw away
 /// what came while it prepared to read, and a prompt may be the middle of a line.
-const SETTLED: Duration = millis(100);
+const SETTLED: Duration = millis(40);
 
 /// As [`SETTLED`], when a line of ours may make the host ask once more.
 const SETTLED_AFTER_WAKING: Duration = millis(300);
 
 /// The silence behind what looks like a shell's prompt.
-const AT_A_PROMPT: Duration = millis(250);
+const AT_A_PROMPT: Duration = millis(80);
 
 /// The silence behind text that is no question, after an answer: a message of the day, or a prompt of an unknown look.
 const AFTER_TEXT: Duration = millis(1500);

@@ -114,22 +114,26 @@ impl Connector for SerialConnector {
                 let message = format!("cannot watch {}", self.target.device.display());
                 self.at_host(Error::new(ErrorKind::Connect(Phase::Device), message).caused_by(error))
             })?;
-            if self.seat.unfinished.swap(false, Ordering::AcqRel) {
+            let unfinished = self.seat.unfinished.swap(false, Ordering::AcqRel);
+            if unfinished {
                 console.stop_what_runs().await;
             }
-            let arrived = login(&mut console, &self.target.login).await.map_err(|error| self.at_host(error))?;
+            let mut arrived = login(&mut console, &self.target.login).await;
+            // A login that was given up half-way may have left the host waiting for a password, which then took what was
+            // meant for another question. It asks from the start now.
+            if unfinished && arrived.as_ref().is_err_and(|error| error.phase() == Some(Phase::Login)) {
+                arrived = login(&mut console, &self.target.login).await;
+            }
+            let arrived = arrived.map_err(|error| self.at_host(error))?;
             tracing::debug!(host = %self.target.host, ?arrived, "a shell greeted on the console");
             console.arrived();
             Ok(Box::new(console) as Box<dyn Transport>)
         })
     }
 
-    fn has_exec(&self) -> bool {
-        false
-    }
-
     fn exec(&self, _: Exec) -> BoxFuture<'_, Result<Box<dyn Transport>>> {
         Box::pin(async {
+            // A subshell of the one shell would see what the session has set, and that is no fresh process.
             let message = "a serial console runs no process beside its shell";
             Err(self.at_host(Error::new(ErrorKind::Connect(Phase::Channel), message).hint("use `run` instead")))
         })

@@ -80,7 +80,6 @@ fn devices_that_cannot_be_had_say_why() {
 async fn a_console_has_no_processes_of_their_own() {
     let (_far, _device, path) = line();
     let connector = SerialConnector::new(target(path));
-    assert!(!connector.has_exec());
     let error = connector.exec(Exec { command: "true".into(), stdin: Vec::new(), merge: true }).await.unwrap_err();
     assert!(error.to_string().contains("runs no process beside its shell"), "{error}");
     assert_eq!(error.host(), Some("board"));
