@@ -66,7 +66,7 @@ pub struct CommandStatus {
     pub state_lost: bool,
     /// From the moment the command was sent to its end.
     pub duration: Duration,
-    pub(crate) bytes: Arc<[u8]>,
+    pub(crate) bytes: Arc<Vec<u8>>,
     pub(crate) stderr: Arc<str>,
     pub(crate) cause: Option<String>,
     pub(crate) left_running: bool,
@@ -129,7 +129,7 @@ impl CommandStatus {
         Self {
             command: clean(&self.command),
             output: clean(&self.output),
-            bytes: redactor.bytes(&self.bytes).into(),
+            bytes: Arc::new(redactor.bytes(&self.bytes).into_owned()),
             stderr: redactor.text(&self.stderr).into(),
             cause: self.cause.as_deref().map(clean),
             ..self.clone()
@@ -148,7 +148,7 @@ impl CommandStatus {
 
     pub(crate) fn with_bytes(mut self, bytes: Vec<u8>) -> Self {
         self.output = text(&bytes);
-        self.bytes = bytes.into();
+        self.bytes = Arc::new(bytes);
         self
     }
 

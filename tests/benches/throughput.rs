@@ -62,7 +62,8 @@ fn main() -> Any<()> {
 async fn measure(what: &str, size: u64, host: &Host, cat: &str, floor: impl Fn() -> Any<u64>) -> Any<()> {
     host.run("true").await?.ok()?;
     let (mut floors, mut ottos) = (Vec::new(), Vec::new());
-    let speed = |start: Instant| size as f64 / 1e6 / start.elapsed().as_secs_f64();
+    let megabytes = f64::from(u32::try_from(size)?) / 1e6;
+    let speed = |start: Instant| megabytes / start.elapsed().as_secs_f64();
     let before = resident("VmRSS")?;
     for _ in 0..ROUNDS {
         let start = Instant::now();

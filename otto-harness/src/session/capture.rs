@@ -30,6 +30,11 @@ impl Capture {
             self.truncated = true;
             self.kept.drain(..excess);
         }
+        let free = self.kept.capacity() - self.kept.len();
+        if bytes.len() > free && 2 * self.kept.capacity() > self.cap {
+            // Doubling would go beyond what is ever kept.
+            self.kept.reserve_exact(self.cap - self.kept.len());
+        }
         self.kept.extend(bytes);
     }
 
