@@ -4,14 +4,24 @@
 //! same state as `run`, typed-ahead lines wait their turn, and otto is told whenever the shell is back at reading: it
 //! knows whether a program still has the terminal.
 
+use std::time::{Duration, Instant};
+
 use memchr::memmem;
 
 use super::frame::{self, Dialect, Marker, Nonce, STOP};
 use super::line::{self, Line};
 use super::outlet::Track;
 
+/// How long after a line was typed, or after the shell came back from the one before, it may still be starting what the line
+/// says. A shell needs milliseconds, and a busy machine many of them.
+const STARTING: Duration = Duration::from_secs(1);
+
+/// How often ^C is typed again that nothing came of.
+const AGAIN: u8 = 3;
+
 /// One such loop.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the loop")]
 pub(crate) struct Interactive {
     nonce: Nonce,
     terminal: Track,
@@ -28,6 +38,26 @@ pub(crate) struct Interactive {
     partial: bool,
     /// Whether ^C was typed.
     interrupted: bool,
+    /// When the shell was last given, or came to, a line that it had to start.
+    started: Instant,
+    /// Whether anything was written since a line was typed to the shell itself.
+    wrote: bool,
+    /// Whether any ^C was typed while the shell may have been starting a program.
+    missed: bool,
+    /// The ^C that was typed last, if nothing was typed after it.
+    last: Option<Interrupted>,
+}
+
+/// A ^C that may have been lost: see [`Interactive::unheeded`].
+#[derive(Debug, Clone, Copy)]
+struct Interrupted {
+    /// Whether the shell may have been starting a program.
+    starting: bool,
+    /// Whether the program had written something before, and so was there to take it.
+    wrote_before: bool,
+    wrote_after: bool,
+    /// How often it may be typed again.
+    left: u8,
 }
 
 impl Interactive {
@@ -44,6 +74,10 @@ impl Interactive {
             busy: false,
             partial: false,
             interrupted: false,
+            started: Instant::now(),
+            wrote: false,
+            missed: false,
+            last: None,
         };
         let text = match line {
             Some(line) => line::interactive(dialect, nonce, &frame::leave(nonce), line),
@@ -55,6 +89,22 @@ impl Interactive {
     /// Takes note of what is typed. Some says that this text has to be given to the shell's commands as well: ^C ends the
     /// loop, and some shells then forget the line that would have said so.
     pub(crate) fn typed(&mut self, dialect: Dialect, text: &[u8]) -> Option<String> {
+        for byte in text {
+            self.last = None;
+            match byte {
+                b'\n' | b'\r' => {
+                    self.started = Instant::now();
+                    self.wrote &= self.busy;
+                }
+                0x03 => {
+                    let starting = self.started.elapsed() < STARTING;
+                    self.missed |= starting;
+                    self.last =
+                        Some(Interrupted { starting, wrote_before: self.wrote, wrote_after: false, left: AGAIN });
+                }
+                _ => {}
+            }
+        }
         self.busy |= text.iter().any(|byte| matches!(byte, b'\n' | b'\r' | 0x03 | 0x04 | 0x1c));
         self.partial = text.last().is_some_and(|last| !matches!(last, b'\n' | b'\r'));
         self.interrupted |= text.contains(&0x03);
@@ -69,9 +119,46 @@ impl Interactive {
         text.contains(&0x03).then(|| frame::interrupted_over(dialect, self.nonce))
     }
 
+    /// Whether ^C was typed last, and seems to have been lost: the shell may just have been starting a program, and neither it
+    /// nor a program has shown since that it took it.
+    ///
+    /// Shells lose it in two ways. It may hit the child between `fork` and `exec`, where it still has the shell's own
+    /// handler, which makes a note that `exec` then forgets. And it may hit a shell between two bytes of the line that it
+    /// reads, which makes a note too and goes on reading, while the terminal has thrown the rest of the line away.
+    ///
+    /// A program that had written something, and wrote again after ^C, took it and stays: it is not interrupted twice.
+    pub(crate) fn unheeded(&self) -> bool {
+        self.busy
+            && !self.over()
+            && !self.cut_short()
+            && self.last.is_some_and(|last| last.starting && last.left > 0 && !(last.wrote_before && last.wrote_after))
+    }
+
+    /// Whether a program may still run that was just being started when ^C was typed, though the shell has given up its line.
+    pub(crate) fn may_have_missed(&self) -> bool {
+        self.missed
+    }
+
+    /// Takes note that ^C is typed once more. What [`typed`](Self::typed) answers has to be done.
+    pub(crate) fn typed_again(&mut self, dialect: Dialect) -> Option<String> {
+        let before = self.last;
+        let again = self.typed(dialect, b"\x03");
+        self.last = before.map(|last| Interrupted { left: last.left.saturating_sub(1), ..last });
+        again
+    }
+
     /// Takes a piece of the terminal's output; hands on what programs wrote.
     pub(crate) fn feed(&mut self, piece: &[u8], mut output: impl FnMut(&[u8])) {
-        let Self { terminal, prompt, left, since_interrupt, held, busy, .. } = self;
+        let Self { terminal, prompt, left, since_interrupt, held, busy, started, wrote, last, .. } = self;
+        let mut output = |bytes: &[u8]| {
+            if !bytes.is_empty() {
+                *wrote = true;
+                if let Some(last) = last {
+                    last.wrote_after = true;
+                }
+            }
+            output(bytes);
+        };
         terminal.feed(piece, |bytes| held.extend_from_slice(bytes));
         let markers = || std::iter::once(&*prompt).chain(&*left);
         while let Some(at) = markers().filter_map(|marker| memmem::find(held, marker)).min() {
@@ -84,6 +171,7 @@ impl Interactive {
                 *came_back = true;
             } else {
                 *busy = false;
+                *started = Instant::now();
             }
             held.drain(..=at + stop);
         }
@@ -174,5 +262,60 @@ mod tests {
             assert_eq!(got, b">>> \x1eQx more", "in pieces of {size}");
             assert!(!loop_of.busy());
         }
+    }
+
+    /// The shell's answer to a line.
+    fn came_back(loop_of: &Interactive) -> Vec<u8> {
+        let mut bytes = loop_of.prompt.to_vec();
+        bytes.extend(b" 0 hi;");
+        bytes
+    }
+
+    fn begun() -> Interactive {
+        let (mut loop_of, _) = Interactive::start(Dialect::Posix, None);
+        let mut bytes = loop_of.nonce.marker(Marker::Begin).to_vec();
+        bytes.push(STOP);
+        loop_of.feed(&bytes, |_| {});
+        loop_of
+    }
+
+    #[test]
+    fn an_interrupt_that_nothing_came_of_is_typed_again_thrice() {
+        let mut loop_of = begun();
+        loop_of.typed(Dialect::Posix, b"sleep 9\n");
+        assert!(!loop_of.unheeded());
+        loop_of.typed(Dialect::Posix, b"\x03");
+        for _ in 0..AGAIN {
+            assert!(loop_of.unheeded() && loop_of.may_have_missed());
+            assert!(loop_of.typed_again(Dialect::Posix).is_some());
+        }
+        assert!(!loop_of.unheeded());
+        let mut loop_of = begun();
+        loop_of.typed(Dialect::Posix, b"sleep 9\n\x03");
+        assert!(loop_of.unheeded());
+        let back = came_back(&loop_of);
+        loop_of.feed(&back, |_| {});
+        assert!(!loop_of.unheeded());
+    }
+
+    #[test]
+    fn a_program_that_takes_the_interrupt_is_not_interrupted_twice() {
+        let mut loop_of = begun();
+        loop_of.typed(Dialect::Posix, b"python3\n");
+        loop_of.feed(b">>> ", |_| {});
+        loop_of.typed(Dialect::Posix, b"x\n\x03");
+        assert!(loop_of.unheeded());
+        loop_of.feed(b"KeyboardInterrupt\n>>> ", |_| {});
+        assert!(!loop_of.unheeded());
+        // What is typed after it is for the program again.
+        let mut loop_of = begun();
+        loop_of.typed(Dialect::Posix, b"python3\n\x03compute()\n");
+        assert!(!loop_of.unheeded());
+        // A program that runs for a while has not just been started.
+        let mut loop_of = begun();
+        loop_of.typed(Dialect::Posix, b"flash\n");
+        loop_of.started = Instant::now().checked_sub(STARTING).unwrap();
+        loop_of.typed(Dialect::Posix, b"\x03");
+        assert!(!loop_of.unheeded() && !loop_of.may_have_missed());
     }
 }

@@ -289,6 +289,10 @@ impl ShellSession {
         }
         self.opened(&mut state, None).await?;
         let State { live: Some(live), unread, .. } = &mut *state else { return Err(self.closed()) };
+        if text.first() != Some(&0x03) {
+            // What is typed after a ^C must not be read by what that should have ended.
+            live.insist(unread).await;
+        }
         live.enter_interactive(unread).await;
         let again = live.interactive.as_mut().and_then(|interactive| interactive.typed(live.dialect, text));
         live.write(Inlet::Terminal, text.to_vec());

@@ -11,7 +11,7 @@ use super::interactive::Interactive;
 use super::line;
 use super::live::{Live, SILENCE, quiet};
 use crate::error::{Error, ErrorKind, Result};
-use crate::transport::{Ending, Incoming, Inlet, Outlet};
+use crate::transport::{Ending, Incoming, Inlet, Interrupt, Outlet};
 
 /// How many reads of what lies there already one look makes at the most: 64 of 64 KiB.
 const LOOKS: usize = 64;
@@ -21,6 +21,13 @@ const BEGIN: Duration = Duration::from_secs(10);
 
 /// How long the shell may take to come back after ^C.
 const MOMENT: Duration = Duration::from_millis(200);
+
+/// How long ^C may take to show, before it is typed again.
+const SHOWS: Duration = Duration::from_millis(200);
+
+/// How long a shell that ^C has brought to its prompt may take to answer, before what still runs is interrupted again; on a
+/// line, the second.
+const ANSWERS: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(500)];
 
 /// After ^C on a line, when the shell has said that it is at its prompt and may have got more to do since: how long it has
 /// to be silent until it is asked.
@@ -79,8 +86,12 @@ impl Live {
     /// Starts the loop that reads commands from the terminal, unless it runs.
     pub(crate) async fn enter_interactive(&mut self, unread: &mut StreamBuffer) {
         self.look(unread);
-        if let Some(before) = self.interactive.take_if(|interactive| interactive.over()) {
-            self.set_right(before.cut_short());
+        if let Some(before) = self.interactive.as_ref().filter(|interactive| interactive.over()) {
+            if before.interrupted() || before.cut_short() {
+                let _ = timeout(BEGIN, self.come_back()).await;
+            } else {
+                self.interactive = None;
+            }
         }
         if self.interactive.is_none() {
             let (interactive, text) = Interactive::start(self.dialect, self.line);
@@ -104,6 +115,59 @@ impl Live {
             }
         })
         .await;
+    }
+
+    /// When ^C was typed and seems to be lost, types it again, a few times: who typed it has asked for an end of what ran, and
+    /// now does something else.
+    pub(crate) async fn insist(&mut self, unread: &mut StreamBuffer) {
+        while self.ended.is_none() && self.interactive.as_ref().is_some_and(Interactive::unheeded) {
+            let shown = timeout(SHOWS, async {
+                while self.interactive.as_ref().is_some_and(Interactive::unheeded) {
+                    match self.step().await {
+                        Ok(Incoming::Data(outlet)) => self.take_in(outlet, unread),
+                        Ok(Incoming::Gap(_)) => {}
+                        Ok(Incoming::Ended(_)) | Err(_) => return,
+                    }
+                }
+            });
+            if shown.await.is_ok() {
+                return;
+            }
+            let dialect = self.dialect;
+            let again = self.interactive.as_mut().and_then(|interactive| interactive.typed_again(dialect));
+            self.write(Inlet::Terminal, vec![0x03]);
+            if let Some(again) = again {
+                self.write(Inlet::Commands, again.into_bytes());
+            }
+        }
+    }
+
+    /// After ^C has ended the loop: waits until the shell answers, and takes the loop off it.
+    ///
+    /// bash that was interrupted just when it had started a program comes back to its commands, and the signal may have missed
+    /// that program. Then bash waits for it with the next command, or forgets it and answers. The shell has given up the
+    /// line, so what may be left of it is interrupted again.
+    ///
+    /// Cancel-safe: the next call begins anew.
+    async fn come_back(&mut self) {
+        let (cut_short, mut again) = self
+            .interactive
+            .as_ref()
+            .map_or((false, false), |interactive| (interactive.cut_short(), interactive.may_have_missed()));
+        let patience = ANSWERS[usize::from(self.line.is_some())];
+        for _ in 0..4 {
+            self.set_right(cut_short);
+            if timeout(patience, self.probe(&mut quiet(Lines::new(None)))).await.is_ok()
+                && (self.ended.is_some() || !std::mem::take(&mut again))
+            {
+                self.interactive = None;
+                return;
+            }
+            self.transport.interrupt(Interrupt::Gentle).await;
+        }
+        self.set_right(cut_short);
+        self.probe(&mut quiet(Lines::new(None))).await;
+        self.interactive = None;
     }
 
     /// Ends what a loop had begun that ^C has cut short.
@@ -160,6 +224,7 @@ impl Live {
     /// Ends the loop that reads commands from the terminal, once no program has the terminal. Returns too when the shell
     /// ended instead.
     pub(crate) async fn leave_interactive(&mut self, unread: &mut StreamBuffer) {
+        self.insist(unread).await;
         let mut asked = false;
         while let Some(interactive) = &self.interactive {
             if self.ended.is_some() {
@@ -168,11 +233,11 @@ impl Live {
             let (over, cut_short) = (interactive.over(), interactive.cut_short());
             if over {
                 let interrupted = interactive.interrupted() || cut_short;
-                self.set_right(cut_short);
-                self.interactive = None;
                 if interrupted {
                     // The signal travels on its own: it must not hit the next command.
-                    self.probe(&mut quiet(Lines::new(None))).await;
+                    self.come_back().await;
+                } else {
+                    self.interactive = None;
                 }
                 return;
             }

@@ -439,18 +439,27 @@ async fn type_things(session: &ShellSession) -> Result<(), String> {
     if seen.contains("rror") {
         return Err(format!("the REPL saw something: {seen:?}"));
     }
+    // It gets the ^C that were typed, and no other.
+    send("n=0\n").await?;
+    expect(">>> ").await?;
+    send("\u{3}").await?;
+    let busy = session.run_cmd(&"echo hi".into(), 1.0.into_limit().unwrap(), None).await;
+    if !busy.as_ref().is_err_and(|error| error.kind() == crate::ErrorKind::Busy) {
+        return Err(format!("under a REPL that took ^C at once: {busy:?}"));
+    }
+    send("print('still' + '_here')\n").await?;
+    let seen = expect("(?s)still_here.*>>> ").await?;
+    if seen.matches("KeyboardInterrupt").count() != 1 {
+        return Err(format!("^C in the REPL: {seen:?}"));
+    }
     send("exit()\n").await?;
     is("after the REPL", &run(session, "echo $x").await?.output, "1")?;
     is("PS1 after ^C", &run(session, "echo \"$PS1\"").await?.output, "mine ")?;
-    // A ^C just while a shell starts a program is lost in some, here as for who sits before them.
     send("sleep 43.5\n").await?;
-    tokio::time::sleep(Duration::from_millis(300)).await;
     send("\u{3}").await?;
     let status = run(session, "echo back").await?;
     is("after ^C", &status.output, "back")?;
-    // A ^C just while a shell starts a program is lost in some, here as for who sits before them.
     send("sleep 43.5\n").await?;
-    tokio::time::sleep(Duration::from_millis(300)).await;
     send("\u{3}").await?;
     send("echo one; test -t 1 && echo terminal\n").await?;
     expect("(?s)one.*terminal").await?;

@@ -3,6 +3,7 @@
 mod line;
 mod matrix;
 mod places;
+mod sweep;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
