@@ -120,7 +120,7 @@ fn descriptors() -> BTreeMap<String, usize> {
 mod tests {
     use std::fs::File;
     use std::process::Command;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use super::Snapshot;
 
@@ -131,10 +131,17 @@ mod tests {
         assert_eq!(before.difference(), "");
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
         let file = File::open("/dev/null").unwrap();
-        let difference = before.difference();
-        assert!(difference.contains("sleep 60") && difference.contains("/dev/null"), "{difference}");
+        // It has its name only when it has begun, and is a zombie only when the signal has come.
+        let shows = |what: &str| {
+            let end = Instant::now() + Duration::from_secs(5);
+            while !before.difference().contains(what) {
+                assert!(Instant::now() < end, "not seen: {what} in {}", before.difference());
+            }
+        };
+        shows("sleep 60");
+        shows("/dev/null");
         child.kill().unwrap();
-        assert!(before.difference().contains("(Z,"), "an unreaped child counts");
+        shows("(Z,");
         child.wait().unwrap();
         drop(file);
         before.assert_same_within(Duration::from_secs(1));
