@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::ShellSession;
 use crate::command::{IntoLimit, LogMode, ShellCommand};
@@ -25,6 +26,9 @@ const SHELLS: usize = 4;
 
 /// What stands for "no limit" to a session, which always has one.
 const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// What a command gets whose turn came at the last moment.
+const LEAST: Duration = Duration::from_millis(1);
 
 /// The shells of one host.
 #[derive(Debug)]
@@ -63,19 +67,26 @@ impl Pool {
         if let Some(observer) = &observer {
             observer.command(ONESHOT, &command.text);
         }
-        let mut inner = ShellCommand::new(in_a_subshell(&command.text, &stdin)).log(LogMode::Quiet);
-        let session_limit = match limit {
-            Some(limit) => {
-                // Asked for, so that it holds for the opening of a shell too.
-                inner = inner.timeout(limit);
-                limit
-            }
-            None => FOR_EVER.into_limit()?,
-        };
+        // An error must not show the wrapped text: what is hidden of the command, or its input, would be in it.
+        let inner = ShellCommand::new(in_a_subshell(&command.text, &stdin)).log(LogMode::Never);
         let closed = |_| Error::new(ErrorKind::Closed, "the host was closed").on_host(host);
         let started = Instant::now();
         let work = async {
-            let _place = self.places.acquire().await.map_err(closed)?;
+            let late = |_| Error::new(ErrorKind::Timeout, "its turn did not come within its limit");
+            let place = self.places.acquire();
+            let _place = match limit {
+                Some(limit) => timeout(limit.get(), place).await.map_err(late)?,
+                None => place.await,
+            }
+            .map_err(closed)?;
+            // What is left of a limit that was asked for holds for the opening of a shell too.
+            let (inner, session_limit) = match limit {
+                Some(limit) => {
+                    let left = limit.get().saturating_sub(started.elapsed()).max(LEAST).into_limit()?;
+                    (inner.timeout(left), left)
+                }
+                None => (inner, FOR_EVER.into_limit()?),
+            };
             // The one that was used last: those that were not are let go by their hosts, if they have a limit for that.
             let idle = self.idle().pop().filter(ShellSession::alive);
             let shell = idle.unwrap_or_else(|| ShellSession::new(host, "oneshot", connector.clone(), None));

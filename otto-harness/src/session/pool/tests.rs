@@ -165,3 +165,32 @@ async fn a_limit_and_a_dropped_future_end_the_command() {
         host.close_all().await.unwrap();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_holds_for_the_wait_for_a_turn() {
+    let (_, host, _) = hosts().remove(0);
+    let busy: Vec<_> = (0..SHELLS).map(|_| tokio::spawn(host.oneshot("sleep 20").into_future())).collect();
+    let end = Instant::now() + Duration::from_secs(10);
+    while host.0.pool.places.available_permits() > 0 {
+        assert!(Instant::now() < end, "the shells are not taken");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let start = Instant::now();
+    let late = host.oneshot("echo never").timeout(0.3).await.unwrap();
+    assert!(late.timed_out && start.elapsed() < Duration::from_secs(3), "{late:?} {:?}", start.elapsed());
+    assert_eq!(late.output, "");
+    host.close_all().await.unwrap();
+    for one in busy {
+        assert!(one.await.unwrap().is_err());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_hidden_is_in_no_error() {
+    let connector =
+        Arc::new(ShellsOnly { local: LocalConnector::with_shell("/nowhere/sh"), opened: AtomicUsize::new(0) });
+    let host = SessionManager::new("h", connector);
+    let error = host.oneshot("login hunter2").stdin("correct horse").log(LogMode::Never).await.unwrap_err();
+    let text = format!("{error} {error:?} {}", error.chain());
+    assert!(!text.contains("hunter2") && !text.contains(&octal(b"correct")), "{text}");
+}
