@@ -16,7 +16,9 @@ pub use active::{
     ContextToken, all_hosts, do_for_all_hosts, get_context, get_host, reset_context, run_on_all_hosts, set_context,
     try_get_context,
 };
+pub(crate) use open::Watcher;
 pub use open::{OpenContext, open_context};
+pub(crate) use transcript::spell_out;
 pub use scope::HostScope;
 
 use crate::command::IntoCommands;
@@ -60,7 +62,7 @@ impl OttoContext {
         let secrets = Redactor::of_hosts(lab.hosts());
         Redactor::warn_of_short(lab.hosts());
         let make =
-            |spec: &crate::lab::HostSpec| Host::with(spec, settings.observer(&spec.id), &secrets, settings.dry_run);
+            |spec: &crate::lab::HostSpec| Host::with(spec, settings.audience(spec, &secrets), &secrets, settings.dry_run);
         let hosts: IndexMap<_, _> = lab.hosts().map(|spec| (spec.id.clone(), make(spec))).collect();
         let local = hosts.get(LOCAL).cloned().unwrap_or_else(|| make(&crate::lab::HostSpec::local(LOCAL)));
         let scope = HostScope::default();

@@ -23,6 +23,7 @@ use super::exit::Exit;
 use super::gate::Gate;
 use super::list;
 use super::panic;
+use super::recorder::Recorder;
 use super::registry::TestCase;
 use super::report::{self, Runner};
 use super::selection::{self, Ignored, Instance, Labs};
@@ -293,6 +294,7 @@ fn run_one(instance: &Instance, lab: Lab, shared: &Shared) -> Result<Completion,
     let setting = Setting {
         dry_run: shared.dry_run,
         output_dir: shared.output_dir.as_deref().map(|dir| output_dir(dir, lab_name, &instance.name)),
+        recorder: Recorder::default(),
     };
     let rerun = report::rerun(
         shared.runner,

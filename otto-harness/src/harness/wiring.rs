@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::argv::Options;
 use super::exit::Exit;
+use super::recorder::Recorder;
 use super::runtime::runtime;
 use super::selection::{Ignored, Instance, Labs, parts};
 use super::signals;
@@ -127,11 +128,13 @@ impl Project {
 pub(super) struct Setting {
     pub(super) dry_run: bool,
     pub(super) output_dir: Option<PathBuf>,
+    /// Who is told what runs on the hosts.
+    pub(super) recorder: Recorder,
 }
 
 /// Makes the context of one test. Hosts connect on first use, so nothing is contacted yet.
 pub(super) async fn open(lab: Lab, setting: Setting) -> Result<OttoContext> {
-    let mut builder = context::open_context(lab).dry_run(setting.dry_run);
+    let mut builder = context::open_context(lab).dry_run(setting.dry_run).watched_by(Arc::new(setting.recorder));
     if let Some(dir) = setting.output_dir {
         builder = builder.output_dir(dir);
     }
