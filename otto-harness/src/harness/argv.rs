@@ -93,6 +93,8 @@ pub(super) struct Options {
     pub(super) shuffle: bool,
     pub(super) seed: Option<u64>,
     pub(super) output_dir: Option<PathBuf>,
+    /// As they were given, without the program's name.
+    pub(super) arguments: Vec<String>,
     /// What to say on stderr before anything is done.
     pub(super) notes: Vec<String>,
 }
@@ -105,7 +107,11 @@ pub(super) fn parse(
     arguments: impl IntoIterator<Item = OsString>,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Options, String> {
-    let mut options = Options::default();
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let mut options = Options {
+        arguments: arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect(),
+        ..Options::default()
+    };
     for flag in OTTO.iter().chain(LIBTEST.iter().filter(|flag| WITH_VARIABLE.contains(&flag.long))) {
         let name = variable_of(flag.long);
         if let Some(value) = variable(&name).filter(|value| !value.is_empty()) {
