@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use libtest_mimic::{Arguments, ColorSetting, FormatSetting};
 
-use super::duration;
+use super::{duration, reports};
 
 /// A flag: how it is spelt, whether it takes a value, and what `--help` says of it.
 #[derive(Debug)]
@@ -64,6 +64,9 @@ const OTTO: &[Flag] = &[
     flag("timeout", None, Some("DURATION"), "The limit of tests that set none of their own: 90s, 5m (default: 5m)"),
     flag("fail-fast", None, None, "Begin no test after one has failed"),
     flag("output-dir", None, Some("DIR"), "Where tests write their files"),
+    flag("junit", None, Some("PATH"), "Write a JUnit report"),
+    flag("report", None, Some("PATH"), "Write a report to be read in a browser: one HTML file"),
+    flag("events", None, Some("PATH"), "Append what happens, as it happens, to this file: JSON lines"),
 ];
 
 /// Flags of libtest that are settings of a run rather than of one call, so that they have a variable as otto's own do.
@@ -93,6 +96,11 @@ pub(super) struct Options {
     pub(super) shuffle: bool,
     pub(super) seed: Option<u64>,
     pub(super) output_dir: Option<PathBuf>,
+    pub(super) junit: Option<PathBuf>,
+    pub(super) report: Option<PathBuf>,
+    pub(super) events: Option<PathBuf>,
+    /// As they were given, without the program's name.
+    pub(super) arguments: Vec<String>,
     /// What to say on stderr before anything is done.
     pub(super) notes: Vec<String>,
 }
@@ -105,7 +113,11 @@ pub(super) fn parse(
     arguments: impl IntoIterator<Item = OsString>,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Options, String> {
-    let mut options = Options::default();
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let mut options = Options {
+        arguments: arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect(),
+        ..Options::default()
+    };
     for flag in OTTO.iter().chain(LIBTEST.iter().filter(|flag| WITH_VARIABLE.contains(&flag.long))) {
         let name = variable_of(flag.long);
         if let Some(value) = variable(&name).filter(|value| !value.is_empty()) {
@@ -254,6 +266,9 @@ impl Options {
                 self.shuffle = true;
                 self.seed = Some(number(&value)?);
             }
+            "junit" => self.junit = Some(reports::path(value, given)?),
+            "report" => self.report = Some(reports::path(value, given)?),
+            "events" => self.events = Some(reports::path(value, given)?),
             "output-dir" => self.output_dir = Some(value.into()),
             // `-Z` and `--force-run-in-process` ask for what is the case anyway.
             _ => {}

@@ -7,7 +7,9 @@ use std::process::ExitCode;
 mod argument;
 mod argv;
 mod case;
+mod collector;
 mod duration;
+mod execute;
 mod exit;
 mod failure;
 mod gate;
@@ -16,7 +18,6 @@ mod main_macro;
 mod outcome;
 mod panic;
 pub mod private;
-#[expect(dead_code, reason = "the runner is about to fill it")]
 mod record;
 mod recorder;
 pub mod registry;
@@ -27,6 +28,7 @@ mod runtime;
 mod selection;
 mod signals;
 mod twin;
+mod verdict;
 mod watchdog;
 mod wiring;
 

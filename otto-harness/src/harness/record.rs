@@ -112,7 +112,7 @@ pub(super) struct Attempt {
 }
 
 /// One command of an attempt, as the transcript has it: redacted, and without output where the log mode says so.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CommandRecord {
     pub(super) host: String,
     /// `default`, a name, or `oneshot`.

@@ -9,26 +9,25 @@ use std::hash::BuildHasher;
 use std::io;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
 
-use libtest_mimic::{Completion, Failed, Trial};
+use libtest_mimic::{Conclusion, Trial};
 
 use super::argv::{self, Options};
-use super::case;
+use super::collector::Collector;
+use super::execute::{self, Shared};
 use super::exit::Exit;
 use super::gate::Gate;
 use super::list;
 use super::panic;
-use super::recorder::Recorder;
 use super::registry::TestCase;
 use super::report::{self, Runner};
+use super::reports::Reporting;
 use super::selection::{self, Ignored, Instance, Labs};
 use super::signals;
-use super::wiring::{Project, Refused, Setting};
+use super::wiring::{Project, Refused};
 use crate::lab::Lab;
 
 /// The name of what stands for a test that was filtered out, so that libtest-mimic counts it. No test is called that.
@@ -161,46 +160,27 @@ fn will_run(instance: &Instance, options: &Options) -> bool {
         }
 }
 
-/// What all tests of a run share.
-struct Shared {
-    gate: Gate,
-    /// No test is begun any more: one failed under `--fail-fast`, or nobody reads the results.
-    stop: Arc<AtomicBool>,
-    fail_fast: bool,
-    dry_run: bool,
-    output_dir: Option<PathBuf>,
-    timeout: Option<Duration>,
-    runner: Runner,
-    as_user: Option<String>,
-    /// For nextest, which digs the message of a failure out of stderr.
-    errors: Mutex<Vec<String>>,
-    /// What tests left running on hosts, which concerns those who use the lab next.
-    dirt: Mutex<Vec<String>>,
-}
-
-impl Shared {
-    fn stopped(&self) -> Option<&'static str> {
-        if signals::received().is_some() {
-            Some("interrupted")
-        } else if self.stop.load(Ordering::Relaxed) {
-            Some("--fail-fast: a test failed before it")
-        } else {
-            None
-        }
-    }
-}
-
 fn run(options: &mut Options, kept: Vec<Instance>, filtered: usize, loaded: &BTreeMap<String, Lab>) -> Exit {
     let default = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let threads = options.threads.unwrap_or_else(default).get();
+    let runner = if report::under_nextest() { Runner::Nextest } else { Runner::Otto };
+    let output_dir = options.output_dir.clone().map(writable);
+    let unwritten: Vec<String> = output_dir.iter().filter_map(|dir| dir.as_ref().err().cloned()).collect();
+    for trouble in &unwritten {
+        eprintln!("otto: {trouble}; the tests run all the same, and the run fails");
+    }
+    let rerun = |instance: &Instance| Shared::rerun(runner, instance, options.as_user.as_deref());
+    let collector = Collector::new(options, &kept, filtered, rerun);
     let shared = Arc::new(Shared {
         gate: Gate::new(threads),
+        reporting: Reporting::open(options, &collector.finish()),
+        collector,
         stop: Arc::default(),
         fail_fast: options.fail_fast,
         dry_run: options.dry_run,
-        output_dir: options.output_dir.clone(),
+        output_dir: output_dir.and_then(Result::ok),
         timeout: options.timeout,
-        runner: if report::under_nextest() { Runner::Nextest } else { Runner::Otto },
+        runner,
         as_user: options.as_user.clone(),
         errors: Mutex::default(),
         dirt: Mutex::default(),
@@ -209,9 +189,9 @@ fn run(options: &mut Options, kept: Vec<Instance>, filtered: usize, loaded: &BTr
     let forced = forced(options);
     let waiting = kept.len();
     let mut trials: Vec<_> = (0..filtered).map(|_| Trial::test(FILTERED, || Ok(()))).collect();
-    trials.extend(kept.into_iter().map(|instance| {
+    trials.extend(kept.into_iter().enumerate().map(|(number, instance)| {
         let lab = instance.lab.as_ref().and_then(|name| loaded.get(name)).cloned();
-        trial(instance, lab, forced, &shared)
+        execute::trial(number, instance, lab, forced, &shared)
     }));
 
     let mut mimic = options.mimic.clone();
@@ -243,11 +223,23 @@ fn run(options: &mut Options, kept: Vec<Instance>, filtered: usize, loaded: &BTr
         }
         eprintln!("  {line}");
     }
+    let exit = exit(ended, unwritten.is_empty());
+    // What was asked for and is not there is a failure: CI would look at an old report.
+    match shared.reporting.finish(&shared.collector.finish(), exit.code()) {
+        false if exit == Exit::Success => Exit::Failed,
+        _ => exit,
+    }
+}
+
+/// What libtest-mimic said in the end: nothing if its thread did not start, or panicked because nobody reads it.
+type Printed = io::Result<thread::Result<thread::Result<Conclusion>>>;
+
+fn exit(ended: Printed, is_written: bool) -> Exit {
     if let Some(number) = signals::received() {
         return Exit::Signal(number);
     }
     match ended {
-        Ok(Ok(Ok(conclusion))) if !conclusion.has_failed() => Exit::Success,
+        Ok(Ok(Ok(conclusion))) if !conclusion.has_failed() && is_written => Exit::Success,
         Ok(Ok(Ok(_))) => Exit::Failed,
         Ok(_) => {
             eprintln!("error: the results cannot be written: {}", io::Error::from(io::ErrorKind::BrokenPipe));
@@ -260,65 +252,8 @@ fn run(options: &mut Options, kept: Vec<Instance>, filtered: usize, loaded: &BTr
     }
 }
 
-fn trial(instance: Instance, lab: Option<Lab>, forced: bool, shared: &Arc<Shared>) -> Trial {
-    let (name, kind) = (instance.name.clone(), instance.lab.clone().unwrap_or_default());
-    let ignored = instance.ignored.clone();
-    // A flag shows no reason, so it is used only where it decides, or where there is none.
-    let flagged = ignored.is_some() && (forced || ignored == Some(Ignored::ByAttribute(None)));
-    let shared = Arc::clone(shared);
-    Trial::ignorable_test(name, move || match (&instance.ignored, lab) {
-        (Some(Ignored::ByAttribute(reason)), _) if !forced => {
-            Ok(reason.map_or_else(Completion::ignored, Completion::ignored_with))
-        }
-        (Some(Ignored::NoLab), _) if !forced => Ok(Completion::ignored_with(instance.how_to_select())),
-        (_, Some(lab)) => run_one(&instance, lab, &shared),
-        _ => {
-            let text = format!("no lab is selected for it: {}", instance.how_to_select());
-            shared
-                .errors
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .extend((shared.runner == Runner::Nextest).then(|| text.clone()));
-            Err(Failed::from(text))
-        }
-    })
-    .with_kind(kind)
-    .with_ignored_flag(flagged)
-}
-
-fn run_one(instance: &Instance, lab: Lab, shared: &Shared) -> Result<Completion, Failed> {
-    let lab_name = instance.lab.as_deref().unwrap_or_default();
-    let Some(_permit) = shared.gate.enter(lab_name, || shared.stopped().is_some()) else {
-        return Ok(Completion::ignored_with(shared.stopped().unwrap_or_default()));
-    };
-    let setting = Setting {
-        dry_run: shared.dry_run,
-        output_dir: shared.output_dir.as_deref().map(|dir| output_dir(dir, lab_name, &instance.name)),
-        recorder: Recorder::default(),
-    };
-    let rerun = report::rerun(
-        shared.runner,
-        instance.case,
-        (&instance.name, &instance.full_name()),
-        lab_name,
-        shared.as_user.as_deref(),
-    );
-    let report = case::run(instance.case, &instance.name, lab, setting, shared.timeout);
-    let dirt = report.left.running.iter().map(|line| format!("{line} (left by test {})", instance.name));
-    shared.dirt.lock().unwrap_or_else(PoisonError::into_inner).extend(dirt);
-    report.judge(instance.case, lab_name, &rerun).map(|()| Completion::Completed).map_err(|failure| {
-        if shared.fail_fast {
-            shared.stop.store(true, Ordering::Relaxed);
-        }
-        if shared.runner == Runner::Nextest && !failure.shown {
-            shared.errors.lock().unwrap_or_else(PoisonError::into_inner).push(failure.text.clone());
-        }
-        Failed::from(failure.text)
-    })
-}
-
-/// The folder of one test inside `--output-dir`, so that tests do not overwrite each other's files.
-fn output_dir(dir: &Path, lab: &str, name: &str) -> PathBuf {
-    let safe = |name: &str| name.replace("::", ".").replace(['/', '\0'], "_");
-    dir.join(safe(lab)).join(safe(name))
+/// The folder, made if it is not there; what is wrong if nothing can be written into it.
+fn writable(dir: PathBuf) -> Result<PathBuf, String> {
+    let tried = fs::create_dir_all(&dir).and_then(|()| tempfile::tempfile_in(&dir).map(drop));
+    tried.map_err(|error| format!("cannot write into --output-dir {}: {error}", dir.display())).map(|()| dir)
 }

@@ -7,7 +7,7 @@ mod tail;
 mod tape;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -82,6 +82,30 @@ pub(super) struct Recorded {
     pub(super) hosts: Vec<(String, String)>,
     /// Hosts on which a shell or a connection was being opened when the test was ended: id, session, for how long.
     pub(super) opening: Vec<(String, String, Duration)>,
+}
+
+/// How much the reports of a run keep of commands, in bytes; after that, only the newest of each attempt.
+const BUDGET: usize = 256 << 20;
+const AT_LEAST: usize = 20;
+
+impl Recorded {
+    /// The commands for the reports, and how many are not among them. None if nobody is going to read them.
+    pub(super) fn for_reports(&self, wanted: bool) -> (Vec<CommandRecord>, u64) {
+        static KEPT: AtomicUsize = AtomicUsize::new(0);
+        self.within(wanted, BUDGET, &KEPT)
+    }
+
+    fn within(&self, wanted: bool, budget: usize, kept: &AtomicUsize) -> (Vec<CommandRecord>, u64) {
+        let size = |command: &CommandRecord| {
+            200 + command.command.len() + command.tail.iter().map(|line| 24 + line.len()).sum::<usize>()
+        };
+        let full = kept.load(Ordering::Relaxed) >= budget;
+        let most = if !wanted { 0 } else if full { AT_LEAST } else { self.commands.len() };
+        let commands = self.commands[self.commands.len().saturating_sub(most)..].to_vec();
+        kept.fetch_add(commands.iter().map(size).sum(), Ordering::Relaxed);
+        let left_out = (self.commands.len() - commands.len()) as u64 + self.dropped;
+        (commands, left_out)
+    }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

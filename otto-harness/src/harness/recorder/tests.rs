@@ -98,3 +98,15 @@ async fn only_so_many_are_kept() {
     let with_output = recorded.commands.iter().filter(|one| !one.tail.is_empty()).count();
     assert_eq!(with_output, WITH_OUTPUT + 1, "the newest, and the one that failed");
 }
+
+#[test]
+fn a_run_that_goes_on_for_days_fits_into_memory() {
+    let commands: Vec<_> = (0..100).map(|n| crate::harness::reports::samples::command("a", &format!("echo {n}"), 0)).collect();
+    let recorded = Recorded { commands, dropped: 3, ..Recorded::default() };
+    let kept = AtomicUsize::new(0);
+    let counts: Vec<_> = (0..5).map(|_| recorded.within(true, 40_000, &kept)).map(|(kept, out)| (kept.len(), out)).collect();
+    assert_eq!(counts, [(100, 3), (100, 3), (20, 83), (20, 83), (20, 83)]);
+    let (newest, _) = recorded.within(true, 40_000, &kept);
+    assert_eq!(newest[0].command, "echo 80");
+    assert_eq!(recorded.within(false, 40_000, &kept), (Vec::new(), 103));
+}

@@ -4,6 +4,7 @@
 pub(super) mod events;
 mod html;
 mod junit;
+mod reporting;
 #[cfg(test)]
 pub(super) mod samples;
 mod summary;
@@ -12,8 +13,9 @@ mod write;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub(super) use summary::summary;
-pub(super) use write::{Destinations, write};
+pub(super) use reporting::{Reporting, path};
+use summary::summary;
+use write::{Destinations, write};
 
 use super::record::{Attempt, RunRecord, TestRecord, Verdict};
 

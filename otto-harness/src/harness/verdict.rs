@@ -1,0 +1,16 @@
+//! What the end of an attempt says of the test.
+
+use super::record::Verdict;
+use super::report::End;
+
+impl Verdict {
+    /// Of an attempt that was judged a failure.
+    pub(super) fn of_failure(end: &End) -> Self {
+        match end {
+            End::TimedOut(_) | End::Late { .. } => Self::TimedOut,
+            End::Interrupted(_) | End::Stuck { signal: Some(_), .. } => Self::Interrupted,
+            End::Stuck { vanished: false, .. } => Self::TimedOut,
+            End::Done(_) | End::Panicked(_) | End::Setup(_) | End::Stuck { .. } => Self::Failed,
+        }
+    }
+}
