@@ -88,12 +88,7 @@ async fn phases(case: &TestCase, lab: Lab, setting: Setting, limit: Duration, pr
     Report::of(end, took, left)
 }
 
-async fn body(
-    case: &TestCase,
-    ctx: &OttoContext,
-    limit: Duration,
-    recorder: &Recorder,
-) -> (End, Result<(), Panicked>) {
+async fn body(case: &TestCase, ctx: &OttoContext, limit: Duration, recorder: &Recorder) -> (End, Result<(), Panicked>) {
     let mut body = Catch::new(wiring::with_active(ctx.clone(), async { (case.run)(ctx.clone()).await }));
     let end = tokio::select! {
         biased;

@@ -136,8 +136,7 @@ fn attempt(number: Number, instance: &Instance, lab: Lab, shared: &Shared) -> (V
     let verdict = if ended.is_ok() { Verdict::Passed } else { if_failed };
     let failure = ended.as_ref().err().map(|failure| failure.text.clone());
     let attachments = Vec::new();
-    let attempt =
-        Attempt { began, took, verdict, failure, output_dir, commands, commands_left_out, attachments };
+    let attempt = Attempt { began, took, verdict, failure, output_dir, commands, commands_left_out, attachments };
     Reporting::attempt_ended(teller, &attempt);
     shared.collector.attempted(number, attempt);
     (verdict, ended)

@@ -93,11 +93,8 @@ fn run(module: &str, name: &str) -> Result<(), String> {
             return Err("interrupted before it began".to_owned());
         };
         let options = &process.options;
-        let setting = Setting {
-            dry_run: options.dry_run,
-            output_dir: options.output_dir.clone(),
-            recorder: Recorder::default(),
-        };
+        let setting =
+            Setting { dry_run: options.dry_run, output_dir: options.output_dir.clone(), recorder: Recorder::default() };
         // libtest names this thread after the test, `r#` included, unless it runs all tests on the main one.
         let thread = thread::current();
         let own_name = thread.name().filter(|name| *name != "main").unwrap_or(&instance.name);
