@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use libtest_mimic::{Arguments, ColorSetting, FormatSetting};
 
-use super::{duration, reports};
+use super::{duration, progress, reports};
 
 /// A flag: how it is spelt, whether it takes a value, and what `--help` says of it.
 #[derive(Debug)]
@@ -67,6 +67,12 @@ const OTTO: &[Flag] = &[
     flag("junit", None, Some("PATH"), "Write a JUnit report"),
     flag("report", None, Some("PATH"), "Write a report to be read in a browser: one HTML file"),
     flag("events", None, Some("PATH"), "Append what happens, as it happens, to this file: JSON lines"),
+    flag(
+        "progress",
+        None,
+        Some("auto|plain|never"),
+        "How running tests are shown: live lines on a terminal, or a line for slow ones",
+    ),
 ];
 
 /// Flags of libtest that are settings of a run rather than of one call, so that they have a variable as otto's own do.
@@ -99,6 +105,7 @@ pub(super) struct Options {
     pub(super) junit: Option<PathBuf>,
     pub(super) report: Option<PathBuf>,
     pub(super) events: Option<PathBuf>,
+    pub(super) progress: progress::Mode,
     /// As they were given, without the program's name.
     pub(super) arguments: Vec<String>,
     /// What to say on stderr before anything is done.
@@ -269,6 +276,14 @@ impl Options {
             "junit" => self.junit = Some(reports::path(value, given)?),
             "report" => self.report = Some(reports::path(value, given)?),
             "events" => self.events = Some(reports::path(value, given)?),
+            "progress" => {
+                self.progress = match value.as_str() {
+                    "auto" => progress::Mode::Auto,
+                    "plain" => progress::Mode::Plain,
+                    "never" => progress::Mode::Never,
+                    _ => return Err(format!("{given} is `{value}`; it may be auto, plain or never")),
+                };
+            }
             "output-dir" => self.output_dir = Some(value.into()),
             // `-Z` and `--force-run-in-process` ask for what is the case anyway.
             _ => {}

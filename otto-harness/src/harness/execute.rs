@@ -10,6 +10,7 @@ use libtest_mimic::{Completion, Failed, Trial};
 use super::case;
 use super::collector::{Collector, Number};
 use super::gate::Gate;
+use super::progress;
 use super::record::{Attempt, Verdict};
 use super::report::{self, Failure, Runner};
 use super::reports::Reporting;
@@ -58,6 +59,7 @@ impl Shared {
     /// A test is over, or will not be begun.
     fn ended(&self, number: Number, verdict: Verdict, reason: Option<String>) {
         self.collector.ended(number, verdict, reason);
+        progress::ended(verdict);
         self.reporting.test_ended(|| self.collector.test(number));
     }
 
@@ -98,11 +100,13 @@ pub(super) fn trial(number: Number, instance: Instance, lab: Option<Lab>, forced
 
 fn run_one(number: Number, instance: &Instance, lab: &Lab, shared: &Shared) -> Result<Completion, Failed> {
     let lab_name = instance.lab.as_deref().unwrap_or_default();
+    let waiting = progress::waiting(lab_name);
     let Some(_permit) = shared.gate.enter(lab_name, || shared.stopped().is_some()) else {
         let why = shared.stopped().unwrap_or_default();
         shared.ended(number, Verdict::Ignored, Some(why.to_owned()));
         return Ok(Completion::ignored_with(why));
     };
+    drop(waiting);
     shared.reporting.test_started(|| shared.collector.test(number));
     let (verdict, ended) = attempt(number, instance, lab.clone(), shared);
     shared.ended(number, verdict, None);
@@ -126,6 +130,7 @@ fn attempt(number: Number, instance: &Instance, lab: Lab, shared: &Shared) -> (V
     let setting = Setting { dry_run: shared.dry_run, output_dir: output_dir.clone(), recorder };
     let rerun = Shared::rerun(shared.runner, instance, shared.as_user.as_deref());
     let (began, since) = (SystemTime::now(), Instant::now());
+    let _shown = progress::running(&instance.name, lab_name, &setting.recorder);
     let report = case::run(instance.case, &instance.name, lab, setting, shared.timeout);
     let took = since.elapsed();
     let dirt = report.left.running.iter().map(|line| format!("{line} (left by test {})", instance.name));

@@ -18,6 +18,7 @@ mod main_macro;
 mod outcome;
 mod panic;
 pub mod private;
+mod progress;
 mod record;
 mod recorder;
 pub mod registry;

@@ -22,6 +22,7 @@ use super::exit::Exit;
 use super::gate::Gate;
 use super::list;
 use super::panic;
+use super::progress::Showing;
 use super::registry::TestCase;
 use super::report::{self, Runner};
 use super::reports::Reporting;
@@ -205,6 +206,7 @@ fn run(options: &mut Options, kept: Vec<Instance>, filtered: usize, loaded: &BTr
     // workers. With one thread, tests run in order.
     mimic.test_threads = Some(if threads == 1 { 1 } else { waiting.clamp(2, MAX_WAITING) });
 
+    let showing = Showing::begin(options, waiting);
     // libtest-mimic panics when nobody reads its output.
     let ended = thread::scope(|scope| {
         let stop = Arc::clone(&shared.stop);
@@ -214,6 +216,7 @@ fn run(options: &mut Options, kept: Vec<Instance>, filtered: usize, loaded: &BTr
         });
         printing.map(thread::ScopedJoinHandle::join)
     });
+    drop(showing);
     for error in shared.errors.lock().unwrap_or_else(PoisonError::into_inner).iter() {
         eprintln!("Error: {error}");
     }
