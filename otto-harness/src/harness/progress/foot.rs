@@ -75,9 +75,10 @@ fn reserve(text: &mut String, before: Option<Held>, next: Held) {
     if let Some(before) = before {
         release(text, before, rows);
     }
-    // Down by so many rows and up again, which scrolls if it has to and keeps the column.
+    // Down by so many rows and up again, which scrolls if it has to. By vertical tabs, as they keep the column, and no
+    // terminal driver turns them into anything else.
     for _ in 0..height {
-        text.push_str("\x1bD");
+        text.push('\x0b');
     }
     let _ = write!(text, "\x1b[{height}A\x1b7\x1b[1;{}r\x1b8", rows - height);
 }
