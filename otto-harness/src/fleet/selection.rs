@@ -53,7 +53,7 @@ impl Selection {
 }
 
 /// The regex that matches a whole id or nothing.
-fn full_match(pattern: &str) -> Result<Regex> {
+pub(crate) fn full_match(pattern: &str) -> Result<Regex> {
     let refused = |error: regex::Error| {
         Error::new(ErrorKind::Invalid, format!("the pattern `{pattern}` is not a regex")).caused_by(error)
     };

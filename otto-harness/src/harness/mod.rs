@@ -12,6 +12,7 @@ mod duration;
 mod execute;
 mod exit;
 mod gate;
+mod holding;
 mod list;
 mod main_macro;
 mod outcome;

@@ -10,6 +10,7 @@ impl Verdict {
             End::TimedOut(_) | End::Late { .. } => Self::TimedOut,
             End::Interrupted(_) | End::Stuck { signal: Some(_), .. } => Self::Interrupted,
             End::Stuck { vanished: false, .. } => Self::TimedOut,
+            End::Done(Err(fault)) if fault.infrastructure => Self::Infrastructure,
             End::Done(_) | End::Panicked(_) | End::Setup(_) | End::Stuck { .. } => Self::Failed,
         }
     }

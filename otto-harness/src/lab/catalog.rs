@@ -1,6 +1,6 @@
 //! [`LabCatalog`]: all labs that can be found, by name.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::diagnose::{Problem, Reader, Source, cannot_read, nearest, nearest_first, path_problem, report};
@@ -39,6 +39,13 @@ const BUILTIN: &[BuiltinLab] = &[
 
 /// Files of a folder of labs that are something else.
 const NO_LABS: [&str; 3] = ["otto.toml", "Cargo.toml", "reservations.json"];
+
+/// What is known of a host before its lab is loaded, as far as hosts are chosen by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HostFacts {
+    pub(crate) id: String,
+    pub(crate) tags: Vec<String>,
+}
 
 /// All labs that can be found: in files, in folders of them, and built in.
 ///
@@ -157,6 +164,34 @@ impl LabCatalog {
             ids.extend(self.entries(name).map(|entry| entry.spec.id.clone()));
         }
         Ok(ids.into_iter().collect())
+    }
+
+    /// The hosts of a lab, in lab order, with what they are chosen by. No secret is read and nothing is started for it.
+    ///
+    /// # Errors
+    /// As [`host_ids`](Self::host_ids).
+    pub(crate) fn host_facts(&self, lab: &str) -> Result<Vec<HostFacts>> {
+        let ids = self.host_ids(lab)?;
+        let mut tags: HashMap<&str, Vec<String>> = HashMap::new();
+        for name in lab.split('+').map(str::trim) {
+            for entry in self.entries(name) {
+                let known = tags.entry(&entry.spec.id).or_default();
+                let new: Vec<_> = entry.spec.tags.iter().filter(|tag| !known.contains(tag)).cloned().collect();
+                known.extend(new);
+            }
+        }
+        let facts = |id: String| HostFacts { tags: tags.get(&*id).cloned().unwrap_or_default(), id };
+        Ok(ids.into_iter().map(facts).collect())
+    }
+
+    /// The hosts that stand in more labs than one: id and address.
+    pub(crate) fn in_several_labs(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        let mut labs: HashMap<(&str, Option<&str>), BTreeSet<&str>> = HashMap::new();
+        for entry in self.files.iter().flat_map(|file| &file.hosts) {
+            let key = (&*entry.spec.id, entry.spec.ip.as_deref());
+            labs.entry(key).or_default().extend(entry.spec.labs.iter().map(String::as_str));
+        }
+        labs.into_iter().filter(|(_, labs)| labs.len() > 1).map(|(key, _)| key)
     }
 
     /// The lab, or the labs merged into one.

@@ -23,6 +23,7 @@ mod tests;
 mod toml;
 pub(crate) mod tree;
 
+pub(crate) use catalog::HostFacts;
 pub use catalog::{BuiltinLab, LabCatalog};
 pub use config::{ProjectConfig, ReservationConfig};
 pub use login::LoginOptions;
