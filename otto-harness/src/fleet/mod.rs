@@ -14,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use indexmap::IndexMap;
 
 pub use results::{HostResults, HostResultsExt};
-pub(crate) use selection::{Selection, full_match};
+pub(crate) use selection::Selection;
 
 use crate::command::{IntoLimit, Limit, LogMode, ShellCommand};
 use crate::context::{OttoContext, with_active};
