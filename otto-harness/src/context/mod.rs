@@ -18,7 +18,9 @@ pub use active::{
     try_get_context,
 };
 pub(crate) use declared::Declared;
+pub(crate) use open::Watcher;
 pub use open::{OpenContext, open_context};
+pub(crate) use transcript::spell_out;
 pub use scope::HostScope;
 
 use crate::command::IntoCommands;
@@ -62,7 +64,7 @@ impl OttoContext {
         let secrets = Redactor::of_hosts(lab.hosts());
         Redactor::warn_of_short(lab.hosts());
         let make =
-            |spec: &crate::lab::HostSpec| Host::with(spec, settings.observer(&spec.id), &secrets, settings.dry_run);
+            |spec: &crate::lab::HostSpec| Host::with(spec, settings.audience(spec, &secrets), &secrets, settings.dry_run);
         let hosts: IndexMap<_, _> = lab.hosts().map(|spec| (spec.id.clone(), make(spec))).collect();
         let local = hosts.get(LOCAL).cloned().unwrap_or_else(|| make(&crate::lab::HostSpec::local(LOCAL)));
         let scope = HostScope::default();

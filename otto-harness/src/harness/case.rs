@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use super::panic::{self, Catch, Panicked};
+use super::recorder::Recorder;
 use super::registry::TestCase;
 use super::report::{End, Left, Report};
 use super::runtime::runtime;
@@ -34,6 +35,7 @@ pub(super) fn run(case: &'static TestCase, name: &str, lab: Lab, setting: Settin
     let progress = Arc::new(Progress::begin(SETUP));
     let (sender, result) = mpsc::channel();
     let redactor = Redactor::of_hosts(lab.hosts());
+    let (recorder, output_dir) = (setting.recorder.clone(), setting.output_dir.clone());
     let spawned = thread::Builder::new().name(name.to_owned()).spawn({
         let (progress, redactor) = (Arc::clone(&progress), redactor.clone());
         move || {
@@ -47,10 +49,12 @@ pub(super) fn run(case: &'static TestCase, name: &str, lab: Lab, setting: Settin
         return Report::new(End::Setup(format!("cannot start a thread for the test: {error}")));
     }
     let report = watchdog::wait(name, &result, &progress).unwrap_or_else(|stuck| give_up(*stuck));
-    Report { redactor, ..report }
+    recorder.closed();
+    Report { redactor, recorded: recorder.recorded(), output_dir, ..report }
 }
 
 async fn phases(case: &TestCase, lab: Lab, setting: Setting, limit: Duration, progress: &Progress) -> Report {
+    let recorder = setting.recorder.clone();
     let mut setup = Catch::new(wiring::open(lab, setting));
     let opened = tokio::select! {
         biased;
@@ -70,7 +74,7 @@ async fn phases(case: &TestCase, lab: Lab, setting: Setting, limit: Duration, pr
 
     progress.enter(Phase::Body, limit, Some(ctx.clone()));
     let began = Instant::now();
-    let (end, dropped) = body(case, &ctx, limit).await;
+    let (end, dropped) = body(case, &ctx, limit, &recorder).await;
     let took = began.elapsed();
 
     progress.enter(Phase::Teardown, TEARDOWN, Some(ctx.clone()));
@@ -84,7 +88,12 @@ async fn phases(case: &TestCase, lab: Lab, setting: Setting, limit: Duration, pr
     Report::of(end, took, left)
 }
 
-async fn body(case: &TestCase, ctx: &OttoContext, limit: Duration) -> (End, Result<(), Panicked>) {
+async fn body(
+    case: &TestCase,
+    ctx: &OttoContext,
+    limit: Duration,
+    recorder: &Recorder,
+) -> (End, Result<(), Panicked>) {
     let mut body = Catch::new(wiring::with_active(ctx.clone(), async { (case.run)(ctx.clone()).await }));
     let end = tokio::select! {
         biased;
@@ -95,6 +104,8 @@ async fn body(case: &TestCase, ctx: &OttoContext, limit: Duration) -> (End, Resu
             Err(_) => End::TimedOut(limit),
         },
     };
+    // What is given up from here on was running when the test ended.
+    recorder.ending();
     (end, body.discard())
 }
 

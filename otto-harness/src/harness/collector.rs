@@ -63,6 +63,16 @@ impl Collector {
         (test.verdict, test.reason) = (verdict, reason);
     }
 
+    /// How many attempts at a test are over.
+    pub(super) fn attempts(&self, number: Number) -> usize {
+        self.run().tests[number].attempts.len()
+    }
+
+    /// The record of one test as it stands.
+    pub(super) fn test(&self, number: Number) -> TestRecord {
+        self.run().tests[number].clone()
+    }
+
     /// The record as it stands. Tests that nobody said anything of were not begun.
     pub(super) fn finish(&self) -> RunRecord {
         let mut run = self.run().clone();

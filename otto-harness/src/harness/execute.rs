@@ -12,6 +12,7 @@ use super::collector::{Collector, Number};
 use super::gate::Gate;
 use super::record::{Attempt, Verdict};
 use super::report::{self, Failure, Runner};
+use super::reports::Reporting;
 use super::selection::{Ignored, Instance};
 use super::signals;
 use super::wiring::Setting;
@@ -22,6 +23,7 @@ use crate::lab::Lab;
 pub(super) struct Shared {
     pub(super) gate: Gate,
     pub(super) collector: Collector,
+    pub(super) reporting: Reporting,
     /// No test is begun any more: one failed under `--fail-fast`, or nobody reads the results.
     pub(super) stop: Arc<AtomicBool>,
     pub(super) fail_fast: bool,
@@ -53,6 +55,12 @@ impl Shared {
         report::rerun(runner, instance.case, (&instance.name, &instance.full_name()), lab, as_user)
     }
 
+    /// A test is over, or will not be begun.
+    fn ended(&self, number: Number, verdict: Verdict, reason: Option<String>) {
+        self.collector.ended(number, verdict, reason);
+        self.reporting.test_ended(|| self.collector.test(number));
+    }
+
     fn keep_error(&self, text: &str) {
         if self.runner == Runner::Nextest {
             self.errors.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned());
@@ -69,7 +77,7 @@ pub(super) fn trial(number: Number, instance: Instance, lab: Option<Lab>, forced
     let shared = Arc::clone(shared);
     Trial::ignorable_test(name, move || {
         let leave = |reason: Option<String>| {
-            shared.collector.ended(number, Verdict::Ignored, reason.clone());
+            shared.ended(number, Verdict::Ignored, reason.clone());
             Ok(reason.map_or_else(Completion::ignored, Completion::ignored_with))
         };
         match (&instance.ignored, lab) {
@@ -79,7 +87,7 @@ pub(super) fn trial(number: Number, instance: Instance, lab: Option<Lab>, forced
             _ => {
                 let text = format!("no lab is selected for it: {}", instance.how_to_select());
                 shared.keep_error(&text);
-                shared.collector.ended(number, Verdict::Failed, Some(text.clone()));
+                shared.ended(number, Verdict::Failed, Some(text.clone()));
                 Err(Failed::from(text))
             }
         }
@@ -92,11 +100,12 @@ fn run_one(number: Number, instance: &Instance, lab: &Lab, shared: &Shared) -> R
     let lab_name = instance.lab.as_deref().unwrap_or_default();
     let Some(_permit) = shared.gate.enter(lab_name, || shared.stopped().is_some()) else {
         let why = shared.stopped().unwrap_or_default();
-        shared.collector.ended(number, Verdict::Ignored, Some(why.to_owned()));
+        shared.ended(number, Verdict::Ignored, Some(why.to_owned()));
         return Ok(Completion::ignored_with(why));
     };
+    shared.reporting.test_started(|| shared.collector.test(number));
     let (verdict, ended) = attempt(number, instance, lab.clone(), shared);
-    shared.collector.ended(number, verdict, None);
+    shared.ended(number, verdict, None);
     ended.map(|()| Completion::Completed).map_err(|failure| {
         if shared.fail_fast {
             shared.stop.store(true, Ordering::Relaxed);
@@ -112,7 +121,9 @@ fn run_one(number: Number, instance: &Instance, lab: &Lab, shared: &Shared) -> R
 fn attempt(number: Number, instance: &Instance, lab: Lab, shared: &Shared) -> (Verdict, Result<(), Failure>) {
     let lab_name = instance.lab.as_deref().unwrap_or_default();
     let output_dir = shared.output_dir.as_deref().map(|dir| output_dir(dir, lab_name, &instance.name));
-    let setting = Setting { dry_run: shared.dry_run, output_dir: output_dir.clone() };
+    let round = shared.collector.attempts(number) + 1;
+    let (recorder, teller) = shared.reporting.attempt(&instance.name, lab_name, round);
+    let setting = Setting { dry_run: shared.dry_run, output_dir: output_dir.clone(), recorder };
     let rerun = Shared::rerun(shared.runner, instance, shared.as_user.as_deref());
     let (began, since) = (SystemTime::now(), Instant::now());
     let report = case::run(instance.case, &instance.name, lab, setting, shared.timeout);
@@ -120,11 +131,14 @@ fn attempt(number: Number, instance: &Instance, lab: Lab, shared: &Shared) -> (V
     let dirt = report.left.running.iter().map(|line| format!("{line} (left by test {})", instance.name));
     shared.dirt.lock().unwrap_or_else(PoisonError::into_inner).extend(dirt);
     let if_failed = Verdict::of_failure(&report.end);
+    let (commands, commands_left_out) = report.recorded.for_reports(shared.reporting.keeps_commands());
     let ended = report.judge(instance.case, lab_name, &rerun);
     let verdict = if ended.is_ok() { Verdict::Passed } else { if_failed };
     let failure = ended.as_ref().err().map(|failure| failure.text.clone());
-    let (commands, attachments) = (Vec::new(), Vec::new());
-    let attempt = Attempt { began, took, verdict, failure, output_dir, commands, attachments };
+    let attachments = Vec::new();
+    let attempt =
+        Attempt { began, took, verdict, failure, output_dir, commands, commands_left_out, attachments };
+    Reporting::attempt_ended(teller, &attempt);
     shared.collector.attempted(number, attempt);
     (verdict, ended)
 }

@@ -105,12 +105,14 @@ pub(super) struct Attempt {
     pub(super) output_dir: Option<PathBuf>,
     /// What its hosts ran, in order of beginning.
     pub(super) commands: Vec<CommandRecord>,
+    /// How many older ones are not among them, because only so many are kept.
+    pub(super) commands_left_out: u64,
     /// Files that the test attached: name, path.
     pub(super) attachments: Vec<(String, PathBuf)>,
 }
 
 /// One command of an attempt, as the transcript has it: redacted, and without output where the log mode says so.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CommandRecord {
     pub(super) host: String,
     /// `default`, a name, or `oneshot`.

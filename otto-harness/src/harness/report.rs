@@ -2,10 +2,12 @@
 
 use std::env;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::failure::{Scene, block};
 use super::panic::Panicked;
+use super::recorder::Recorded;
 use super::registry::{Outcome, TestCase};
 use super::selection::base_name;
 use super::watchdog::Phase;
@@ -35,6 +37,13 @@ pub(super) enum End {
     },
 }
 
+impl End {
+    /// Whether the test was ended from outside, wherever it was.
+    fn is_cut_off(&self) -> bool {
+        matches!(self, Self::TimedOut(_) | Self::Interrupted(_) | Self::Stuck { .. })
+    }
+}
+
 /// What is left when the hosts of a test were closed.
 #[derive(Debug, Default)]
 pub(super) struct Left {
@@ -58,6 +67,10 @@ pub(super) struct Report {
     pub(super) left: Left,
     /// Knows what none of its texts may show.
     pub(super) redactor: Redactor,
+    /// What its hosts did.
+    pub(super) recorded: Recorded,
+    /// Where its transcripts are.
+    pub(super) output_dir: Option<PathBuf>,
 }
 
 /// The text of a failed test.
@@ -76,7 +89,8 @@ impl Report {
 
     /// Of a test that began.
     pub(super) fn of(end: End, took: Duration, left: Left) -> Self {
-        Self { end, took, left, redactor: Redactor::default() }
+        let (redactor, recorded) = (Redactor::default(), Recorded::default());
+        Self { end, took, left, redactor, recorded, output_dir: None }
     }
 
     /// Whether the test passed, `#[should_panic]` considered; if not, the whole text of its failure.
@@ -96,12 +110,16 @@ impl Report {
                     "\n\n  took {:.2?} on lab {lab}; the test is at {}:{}",
                     self.took, case.file, case.line
                 );
-                if let Some(left) = self.left.open {
-                    let _ = write!(text, "\n  left open: {left}");
-                }
-                for line in self.left.running {
-                    let _ = write!(text, "\n  left on {line}");
-                }
+                let scene = Scene {
+                    text: &self.redactor.text(&text),
+                    recorded: &self.recorded,
+                    cut_off: self.end.is_cut_off(),
+                    open: self.left.open.as_deref(),
+                    running: &self.left.running,
+                    output_dir: self.output_dir.as_deref(),
+                };
+                let block = block(&scene);
+                text.push_str(&block);
                 let _ = write!(text, "\n  run it again: {rerun}");
                 let text = self.redactor.text(&text).into_owned();
                 Err(Failure { text, shown })

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use libtest_mimic::Trial;
+use libtest_mimic::{Conclusion, Trial};
 
 use super::argv::{self, Options};
 use super::collector::Collector;
@@ -22,9 +22,9 @@ use super::exit::Exit;
 use super::gate::Gate;
 use super::list;
 use super::panic;
-use super::record::{RunRecord, Verdict};
 use super::registry::TestCase;
 use super::report::{self, Runner};
+use super::reports::Reporting;
 use super::selection::{self, Ignored, Instance, Labs};
 use super::signals;
 use super::wiring::{Project, Refused};
@@ -165,14 +165,16 @@ fn run(options: &mut Options, kept: Vec<Instance>, filtered: usize, loaded: &BTr
     let threads = options.threads.unwrap_or_else(default).get();
     let runner = if report::under_nextest() { Runner::Nextest } else { Runner::Otto };
     let output_dir = options.output_dir.clone().map(writable);
-    let mut unwritten: Vec<String> = output_dir.iter().filter_map(|dir| dir.as_ref().err().cloned()).collect();
+    let unwritten: Vec<String> = output_dir.iter().filter_map(|dir| dir.as_ref().err().cloned()).collect();
     for trouble in &unwritten {
         eprintln!("otto: {trouble}; the tests run all the same, and the run fails");
     }
     let rerun = |instance: &Instance| Shared::rerun(runner, instance, options.as_user.as_deref());
+    let collector = Collector::new(options, &kept, filtered, rerun);
     let shared = Arc::new(Shared {
         gate: Gate::new(threads),
-        collector: Collector::new(options, &kept, filtered, rerun),
+        reporting: Reporting::open(options, &collector.finish()),
+        collector,
         stop: Arc::default(),
         fail_fast: options.fail_fast,
         dry_run: options.dry_run,
@@ -221,13 +223,23 @@ fn run(options: &mut Options, kept: Vec<Instance>, filtered: usize, loaded: &BTr
         }
         eprintln!("  {line}");
     }
-    unwritten.extend(finish(&shared.collector.finish(), options));
+    let exit = exit(ended, unwritten.is_empty());
+    // What was asked for and is not there is a failure: CI would look at an old report.
+    match shared.reporting.finish(&shared.collector.finish(), exit.code()) {
+        false if exit == Exit::Success => Exit::Failed,
+        _ => exit,
+    }
+}
+
+/// What libtest-mimic said in the end: nothing if its thread did not start, or panicked because nobody reads it.
+type Printed = io::Result<thread::Result<thread::Result<Conclusion>>>;
+
+fn exit(ended: Printed, is_written: bool) -> Exit {
     if let Some(number) = signals::received() {
         return Exit::Signal(number);
     }
     match ended {
-        // What was asked for and is not there is a failure: CI would look at an old report.
-        Ok(Ok(Ok(conclusion))) if !conclusion.has_failed() && unwritten.is_empty() => Exit::Success,
+        Ok(Ok(Ok(conclusion))) if !conclusion.has_failed() && is_written => Exit::Success,
         Ok(Ok(Ok(_))) => Exit::Failed,
         Ok(_) => {
             eprintln!("error: the results cannot be written: {}", io::Error::from(io::ErrorKind::BrokenPipe));
@@ -238,14 +250,6 @@ fn run(options: &mut Options, kept: Vec<Instance>, filtered: usize, loaded: &BTr
             Exit::Failed
         }
     }
-}
-
-/// What is written of a run when it is over: the place of `reports::write`. Gives back what could not be.
-fn finish(run: &RunRecord, _options: &Options) -> Vec<String> {
-    for test in run.tests.iter().filter(|test| !matches!(test.verdict, Verdict::Passed | Verdict::Failed)) {
-        tracing::debug!(test = test.name, verdict = test.verdict.name(), "ended");
-    }
-    Vec::new()
 }
 
 /// The folder, made if it is not there; what is wrong if nothing can be written into it.

@@ -12,6 +12,7 @@ use std::thread;
 use super::argv::{self, Options};
 use super::case;
 use super::gate::Gate;
+use super::recorder::Recorder;
 use super::registry::TestCase;
 use super::report::{self, Runner};
 use super::selection::{self, Ignored, Labs};
@@ -92,7 +93,11 @@ fn run(module: &str, name: &str) -> Result<(), String> {
             return Err("interrupted before it began".to_owned());
         };
         let options = &process.options;
-        let setting = Setting { dry_run: options.dry_run, output_dir: options.output_dir.clone() };
+        let setting = Setting {
+            dry_run: options.dry_run,
+            output_dir: options.output_dir.clone(),
+            recorder: Recorder::default(),
+        };
         // libtest names this thread after the test, `r#` included, unless it runs all tests on the main one.
         let thread = thread::current();
         let own_name = thread.name().filter(|name| *name != "main").unwrap_or(&instance.name);

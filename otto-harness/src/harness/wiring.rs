@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::argv::Options;
 use super::exit::Exit;
 use super::holding::host_key;
+use super::recorder::Recorder;
 use super::runtime::runtime;
 use super::selection::{Ignored, Instance, Labs, parts};
 use super::signals;
@@ -152,11 +153,16 @@ pub(super) struct Setting {
     pub(super) output_dir: Option<PathBuf>,
     /// The hosts that it may use, if it said which.
     pub(super) declared: Option<Declared>,
+    /// Who is told what runs on the hosts.
+    pub(super) recorder: Recorder,
 }
 
 /// Makes the context of one test. Hosts connect on first use, so nothing is contacted yet.
 pub(super) async fn open(lab: Lab, setting: Setting) -> Result<OttoContext> {
-    let mut builder = context::open_context(lab).dry_run(setting.dry_run).declared(setting.declared);
+    let mut builder = context::open_context(lab)
+        .dry_run(setting.dry_run)
+        .declared(setting.declared)
+        .watched_by(Arc::new(setting.recorder));
     if let Some(dir) = setting.output_dir {
         builder = builder.output_dir(dir);
     }
