@@ -20,8 +20,8 @@ pub use active::{
 pub(crate) use declared::Declared;
 pub(crate) use open::Watcher;
 pub use open::{OpenContext, open_context};
-pub(crate) use transcript::spell_out;
 pub use scope::HostScope;
+pub(crate) use transcript::spell_out;
 
 use crate::command::IntoCommands;
 use crate::error::{Error, ErrorKind, Result};
@@ -63,8 +63,9 @@ impl OttoContext {
         // Of all hosts, because one may be reached, or spoken of, from another.
         let secrets = Redactor::of_hosts(lab.hosts());
         Redactor::warn_of_short(lab.hosts());
-        let make =
-            |spec: &crate::lab::HostSpec| Host::with(spec, settings.audience(spec, &secrets), &secrets, settings.dry_run);
+        let make = |spec: &crate::lab::HostSpec| {
+            Host::with(spec, settings.audience(spec, &secrets), &secrets, settings.dry_run)
+        };
         let hosts: IndexMap<_, _> = lab.hosts().map(|spec| (spec.id.clone(), make(spec))).collect();
         let local = hosts.get(LOCAL).cloned().unwrap_or_else(|| make(&crate::lab::HostSpec::local(LOCAL)));
         let scope = HostScope::default();

@@ -64,8 +64,9 @@ impl Settings {
     /// Who is told what runs on that host.
     pub(super) fn audience(&self, host: &HostSpec, redactor: &Redactor) -> Audience {
         let is_written = self.output_dir.is_some() || self.log_command_output;
-        let transcript =
-            || -> Arc<dyn Observer> { Arc::new(Transcript::new(&host.id, self.output_dir.clone(), self.log_command_output)) };
+        let transcript = || -> Arc<dyn Observer> {
+            Arc::new(Transcript::new(&host.id, self.output_dir.clone(), self.log_command_output))
+        };
         Audience {
             observer: is_written.then(transcript),
             insider: self.watcher.as_ref().map(|watcher| watcher.host(host, redactor)),

@@ -24,7 +24,7 @@ use crate::redact::Redactor;
 /// What opening a context may take. Hosts connect on first use, inside the body.
 const SETUP: Duration = Duration::from_secs(30);
 /// The limit of a body that has none of its own and is given none.
-const BODY: Duration = Duration::from_secs(300);
+pub(super) const BODY: Duration = Duration::from_secs(300);
 /// What closing may take: the scope's own 8 s, and a moment to report what was left. nextest kills 10 s after SIGTERM.
 const TEARDOWN: Duration = Duration::from_millis(8500);
 
@@ -88,12 +88,7 @@ async fn phases(case: &TestCase, lab: Lab, setting: Setting, limit: Duration, pr
     Report::of(end, took, left)
 }
 
-async fn body(
-    case: &TestCase,
-    ctx: &OttoContext,
-    limit: Duration,
-    recorder: &Recorder,
-) -> (End, Result<(), Panicked>) {
+async fn body(case: &TestCase, ctx: &OttoContext, limit: Duration, recorder: &Recorder) -> (End, Result<(), Panicked>) {
     let mut body = Catch::new(wiring::with_active(ctx.clone(), async { (case.run)(ctx.clone()).await }));
     let end = tokio::select! {
         biased;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 mod argument;
 mod argv;
+mod attempts;
 mod case;
 mod collector;
 mod duration;
@@ -18,6 +19,7 @@ mod list;
 mod main_macro;
 mod outcome;
 mod panic;
+mod plan;
 pub mod private;
 mod record;
 mod recorder;

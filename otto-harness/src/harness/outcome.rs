@@ -109,7 +109,7 @@ pub mod returned {
     impl<E: Deref<Target = dyn Error + Send + Sync> + Debug> OfAnyReport for &&&&Returned<'_, Result<(), E>> {
         fn outcome(&self) -> Outcome {
             let fault = |report: &E| {
-                let error: &(dyn Error + Send + Sync) = report;
+                let error: &(dyn Error + Send + Sync) = &**report;
                 Fault { text: format!("{report:?}"), infrastructure: is_infrastructure(Some(error)) }
             };
             self.0.as_ref().map_err(fault).copied()

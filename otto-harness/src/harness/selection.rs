@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use super::argv::Options;
 use super::holding;
 use super::registry::TestCase;
-use super::wiring::LabHosts;
+use super::wiring::Outline;
 
 /// The labs that tests run on, and whether somebody asked for them.
 #[derive(Debug, Clone)]
@@ -81,9 +81,13 @@ impl Instance {
                 full.contains(filter.as_str())
             }
         };
+        let tagged = |tag: &String| self.case.tags.contains(&tag.as_str());
         (!options.filters.is_empty() && !options.filters.iter().any(fits))
             || options.skip.iter().any(fits)
-            || (options.mimic.ignored && self.ignored.is_none())
+            // In a dry run all are ignored, so that nextest calls none of them passed.
+            || (options.mimic.ignored && self.ignored.is_none() && !options.dry_run)
+            || (!options.tags.is_empty() && !options.tags.iter().any(tagged))
+            || options.without_tags.iter().any(tagged)
             || (options.exclude_should_panic && self.case.should_panic.is_some())
     }
 }
@@ -129,7 +133,7 @@ impl Labs {
 pub(super) fn select(
     cases: &mut [&'static TestCase],
     labs: &Labs,
-    hosts: &dyn Fn(&str) -> LabHosts,
+    hosts: &dyn Fn(&str) -> Outline,
 ) -> (Vec<Instance>, usize) {
     cases.sort_by_cached_key(|case| (base_name(case), case.module, case.line));
     let mut instances = Vec::new();
@@ -167,13 +171,13 @@ pub(super) fn select(
 
 /// One instance for each host that `each_host` matches. If it matches none, the one that there would be without it, which
 /// fails and says so: a pattern with a mistake in it must not look like a lab that has nothing to test.
-fn on_each_host(instance: Instance, hosts: &dyn Fn(&str) -> LabHosts) -> Vec<Instance> {
+fn on_each_host(instance: Instance, hosts: &dyn Fn(&str) -> Outline) -> Vec<Instance> {
     let (Some(each), Some(lab)) = (instance.case.each_host, instance.lab.clone()) else { return vec![instance] };
     if instance.ignored == Some(Ignored::NoLab) {
         // There may be no such lab.
         return vec![instance];
     }
-    match hosts(&lab).and_then(|hosts| holding::each_host(each.pattern, &lab, &hosts)) {
+    match hosts(&lab).and_then(|outline| holding::each_host(each, &outline)) {
         Ok(ids) => {
             let of =
                 |id: String| Instance { name: format!("{}::{id}", instance.name), host: Some(id), ..instance.clone() };

@@ -15,3 +15,10 @@ impl Verdict {
         }
     }
 }
+
+impl End {
+    /// Whether what it left behind may still be at work on the hosts, or the run is over: nothing is tried again.
+    pub(super) fn is_last(&self) -> bool {
+        matches!(self, Self::Interrupted(_) | Self::Stuck { .. })
+    }
+}

@@ -14,7 +14,7 @@ use super::selection::{Ignored, Instance, Labs, parts};
 use super::signals;
 use crate::context::{self, Declared, OttoContext};
 use crate::error::{Error, ErrorKind, Result};
-use crate::lab::{HostFacts, Lab, LabCatalog, ProjectConfig};
+use crate::lab::{Lab, LabCatalog, ProjectConfig};
 use crate::reservations::ReservationGate;
 
 /// The lab that a project has which configures none.
@@ -27,11 +27,11 @@ pub(super) struct Project {
     default_labs: Vec<String>,
     gate: ReservationGate,
     loaded: Mutex<HashMap<String, Lab>>,
-    hosts: Mutex<HashMap<String, LabHosts>>,
+    outlines: Mutex<HashMap<String, Outline>>,
 }
 
-/// The hosts of a lab as far as tests choose by it, or why there are none.
-pub(super) type LabHosts = Result<Arc<[HostFacts]>, String>;
+/// A lab as far as tests choose hosts by it, or why there is none.
+pub(super) type Outline = Result<Lab, String>;
 
 /// Why a run does not begin, and the exit code that says so.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ impl Project {
             default_labs: config.default_labs,
             gate,
             loaded: Mutex::default(),
-            hosts: Mutex::default(),
+            outlines: Mutex::default(),
         })
     }
 
@@ -92,11 +92,11 @@ impl Project {
         Ok(self.catalog.host_ids(lab)?)
     }
 
-    /// The hosts of a lab, in lab order, found without loading it; looked up once a process.
-    pub(super) fn hosts(&self, lab: &str) -> LabHosts {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = hosts.entry(lab.to_owned());
-        known.or_insert_with(|| self.catalog.host_facts(lab).map(Arc::from).map_err(|error| error.chain())).clone()
+    /// The ids and tags of a lab's hosts, found without loading it; looked up once a process.
+    pub(super) fn outline(&self, lab: &str) -> Outline {
+        let mut outlines = self.outlines.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = outlines.entry(lab.to_owned());
+        known.or_insert_with(|| self.catalog.outline(lab).map_err(|error| error.chain())).clone()
     }
 
     /// The hosts that stand in several labs, as claims name them.
@@ -149,7 +149,6 @@ impl Project {
 /// What a test's context is made with.
 #[derive(Debug, Clone)]
 pub(super) struct Setting {
-    pub(super) dry_run: bool,
     pub(super) output_dir: Option<PathBuf>,
     /// The hosts that it may use, if it said which.
     pub(super) declared: Option<Declared>,
@@ -159,10 +158,7 @@ pub(super) struct Setting {
 
 /// Makes the context of one test. Hosts connect on first use, so nothing is contacted yet.
 pub(super) async fn open(lab: Lab, setting: Setting) -> Result<OttoContext> {
-    let mut builder = context::open_context(lab)
-        .dry_run(setting.dry_run)
-        .declared(setting.declared)
-        .watched_by(Arc::new(setting.recorder));
+    let mut builder = context::open_context(lab).declared(setting.declared).watched_by(Arc::new(setting.recorder));
     if let Some(dir) = setting.output_dir {
         builder = builder.output_dir(dir);
     }

@@ -84,12 +84,7 @@ impl Host {
         Self::with(spec, Audience::default(), &Redactor::of_hosts([spec]), false)
     }
 
-    pub(crate) fn with(
-        spec: &HostSpec,
-        audience: Audience,
-        redactor: &Redactor,
-        dry_run: bool,
-    ) -> Self {
+    pub(crate) fn with(spec: &HostSpec, audience: Audience, redactor: &Redactor, dry_run: bool) -> Self {
         let connector = connect::connector(spec);
         let sessions = SessionManager::with(spec.id.clone(), connector, audience, redactor.clone(), dry_run);
         let address = match &spec.serial_options.device {

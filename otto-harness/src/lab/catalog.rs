@@ -40,13 +40,6 @@ const BUILTIN: &[BuiltinLab] = &[
 /// Files of a folder of labs that are something else.
 const NO_LABS: [&str; 3] = ["otto.toml", "Cargo.toml", "reservations.json"];
 
-/// What is known of a host before its lab is loaded, as far as hosts are chosen by it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct HostFacts {
-    pub(crate) id: String,
-    pub(crate) tags: Vec<String>,
-}
-
 /// All labs that can be found: in files, in folders of them, and built in.
 ///
 /// ```
@@ -166,22 +159,21 @@ impl LabCatalog {
         Ok(ids.into_iter().collect())
     }
 
-    /// The hosts of a lab, in lab order, with what they are chosen by. No secret is read and nothing is started for it.
+    /// The lab as far as hosts are chosen by it: their ids and tags. No secret is read and nothing is started for it.
     ///
     /// # Errors
     /// As [`host_ids`](Self::host_ids).
-    pub(crate) fn host_facts(&self, lab: &str) -> Result<Vec<HostFacts>> {
-        let ids = self.host_ids(lab)?;
-        let mut tags: HashMap<&str, Vec<String>> = HashMap::new();
-        for name in lab.split('+').map(str::trim) {
-            for entry in self.entries(name) {
-                let known = tags.entry(&entry.spec.id).or_default();
-                let new: Vec<_> = entry.spec.tags.iter().filter(|tag| !known.contains(tag)).cloned().collect();
-                known.extend(new);
+    pub(crate) fn outline(&self, lab: &str) -> Result<Lab> {
+        let names: Vec<String> = lab.split('+').map(|name| name.trim().to_owned()).collect();
+        let ids = self.host_ids(LabSelection::Names(names.clone()))?;
+        let mut hosts: Hosts = ids.into_iter().map(|id| (id.clone(), HostSpec::ssh(id, ""))).collect();
+        for entry in names.iter().flat_map(|name| self.entries(name)) {
+            if let Some(host) = hosts.get_mut(&entry.spec.id) {
+                let new: Vec<_> = entry.spec.tags.iter().filter(|tag| !host.tags.contains(tag)).cloned().collect();
+                host.tags.extend(new);
             }
         }
-        let facts = |id: String| HostFacts { tags: tags.get(&*id).cloned().unwrap_or_default(), id };
-        Ok(ids.into_iter().map(facts).collect())
+        Ok(Lab::new(names, hosts, BTreeSet::new()))
     }
 
     /// The hosts that stand in more labs than one: id and address.

@@ -26,7 +26,6 @@ mod tests;
 mod toml;
 pub(crate) mod tree;
 
-pub(crate) use catalog::HostFacts;
 pub use catalog::{BuiltinLab, LabCatalog};
 pub use choice::{Choice, WhyNot};
 pub use config::{ProjectConfig, ReservationConfig};

@@ -1,20 +1,15 @@
 //! What each flag does to the options.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 
 use libtest_mimic::{ColorSetting, FormatSetting};
 
 use super::Options;
 use crate::harness::duration;
+use crate::harness::reports::path;
 
 /// As many as `retries` of the attribute may be.
 const MOST_RETRIES: u32 = 1000;
-
-/// The path of something that is to be written.
-fn path(value: String, given: &str) -> Result<PathBuf, String> {
-    if value.trim().is_empty() { Err(format!("{given} names no file")) } else { Ok(value.into()) }
-}
 
 impl Options {
     /// Takes up one flag. `given` is how it was spelt: a flag or the name of a variable.

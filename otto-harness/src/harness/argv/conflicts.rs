@@ -35,7 +35,9 @@ impl Options {
                 // A setting for runs that have iterations, and this is none.
                 Some((_, true)) => self.withdraw("threshold"),
                 _ => {
-                    return Err("`--threshold` is a share of iterations: give `--iterations` or `--duration`".to_owned());
+                    return Err(
+                        "`--threshold` is a share of iterations: give `--iterations` or `--duration`".to_owned()
+                    );
                 }
             }
         }

@@ -118,6 +118,11 @@ pub(super) fn parse(
     Ok(options)
 }
 
+/// A variable of this process. One that is no text is shown as far as it is one, and then refused or looked for.
+pub(super) fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
 /// A variable that switches a flag on (`Some`) or leaves it off.
 fn switch(name: &str, value: &str) -> Result<Option<String>, String> {
     match value.to_ascii_lowercase().as_str() {

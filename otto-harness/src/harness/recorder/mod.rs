@@ -100,7 +100,13 @@ impl Recorded {
             200 + command.command.len() + command.tail.iter().map(|line| 24 + line.len()).sum::<usize>()
         };
         let full = kept.load(Ordering::Relaxed) >= budget;
-        let most = if !wanted { 0 } else if full { AT_LEAST } else { self.commands.len() };
+        let most = if !wanted {
+            0
+        } else if full {
+            AT_LEAST
+        } else {
+            self.commands.len()
+        };
         let commands = self.commands[self.commands.len().saturating_sub(most)..].to_vec();
         kept.fetch_add(commands.iter().map(size).sum(), Ordering::Relaxed);
         let left_out = (self.commands.len() - commands.len()) as u64 + self.dropped;

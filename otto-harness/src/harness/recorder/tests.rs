@@ -57,7 +57,10 @@ async fn what_runs_is_known_while_it_does_and_when_it_is_cut_off() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let doing = recorder.doing();
-    assert!(doing.iter().any(|one| &*one.host == "a" && one.command.as_deref() == Some("echo begun; sleep 60")), "{doing:?}");
+    assert!(
+        doing.iter().any(|one| &*one.host == "a" && one.command.as_deref() == Some("echo begun; sleep 60")),
+        "{doing:?}"
+    );
     // One is given up by the test itself, the others with it.
     first.abort();
     let _ = first.await;
@@ -101,10 +104,12 @@ async fn only_so_many_are_kept() {
 
 #[test]
 fn a_run_that_goes_on_for_days_fits_into_memory() {
-    let commands: Vec<_> = (0..100).map(|n| crate::harness::reports::samples::command("a", &format!("echo {n}"), 0)).collect();
+    let commands: Vec<_> =
+        (0..100).map(|n| crate::harness::reports::samples::command("a", &format!("echo {n}"), 0)).collect();
     let recorded = Recorded { commands, dropped: 3, ..Recorded::default() };
     let kept = AtomicUsize::new(0);
-    let counts: Vec<_> = (0..5).map(|_| recorded.within(true, 40_000, &kept)).map(|(kept, out)| (kept.len(), out)).collect();
+    let counts: Vec<_> =
+        (0..5).map(|_| recorded.within(true, 40_000, &kept)).map(|(kept, out)| (kept.len(), out)).collect();
     assert_eq!(counts, [(100, 3), (100, 3), (20, 83), (20, 83), (20, 83)]);
     let (newest, _) = recorded.within(true, 40_000, &kept);
     assert_eq!(newest[0].command, "echo 80");

@@ -326,7 +326,9 @@ mod tests {
         events.run_ended(&run, 101);
         let lines = lines(&path);
         assert!(lines.iter().all(|line| line["v"] == 1 && line["run"] == run.id.as_str()));
-        assert!(lines.iter().all(|line| line["time"].as_str().is_some_and(|time| time.ends_with('Z') && time.len() == 24)));
+        assert!(
+            lines.iter().all(|line| line["time"].as_str().is_some_and(|time| time.ends_with('Z') && time.len() == 24))
+        );
         assert_eq!(lines[0]["event"], "run-start");
         assert_eq!(lines[0]["tests"], run.tests.len());
         let failed = lines.iter().find(|line| line["event"] == "command-end" && line["ok"] == false).unwrap();

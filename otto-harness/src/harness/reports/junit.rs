@@ -54,7 +54,11 @@ fn suite(run: &RunRecord, first: &TestRecord) -> TestSuite {
 fn case(test: &TestRecord) -> TestCase {
     let mut case = TestCase::new(text(&test.name), status(test));
     let module = test.name.rsplit_once("::").map_or("", |(module, _)| module);
-    case.set_classname(text(&if module.is_empty() { test.package.clone() } else { format!("{}::{module}", test.package) }));
+    case.set_classname(text(&if module.is_empty() {
+        test.package.clone()
+    } else {
+        format!("{}::{module}", test.package)
+    }));
     case.set_time(test.took());
     if let Some(first) = test.attempts.first() {
         set_time(&mut case.timestamp, first.began);
@@ -67,7 +71,7 @@ fn case(test: &TestRecord) -> TestCase {
         ("tags", test.tags.join(" ")),
         ("verdict", test.verdict.name().to_owned()),
         ("attempts", test.attempts.len().to_string()),
-        ("passed-attempts", test.passes().to_string()),
+        ("passed-attempts", test.passes.to_string()),
         ("rerun", test.rerun.clone()),
     ];
     for (name, value) in of_lab.chain(properties).filter(|(_, value)| !value.is_empty()) {
@@ -109,7 +113,8 @@ fn status(test: &TestRecord) -> TestCaseStatus {
             }
             // The attempt that is the failure itself is not told of again.
             let others = test.attempts.iter().filter(|attempt| attempt.verdict.is_failure());
-            status.add_reruns(others.filter(|attempt| last.is_none_or(|last| !std::ptr::eq(*attempt, last))).map(rerun));
+            status
+                .add_reruns(others.filter(|attempt| last.is_none_or(|last| !std::ptr::eq(*attempt, last))).map(rerun));
             status.set_rerun_kind(FlakyOrRerun::Rerun);
             status
         }
@@ -203,13 +208,26 @@ mod tests {
         assert_eq!(report.test_suites.len(), 1);
         assert_eq!(report.test_suites[0].name.as_str(), "suite [bench]");
         let failed = case_of(&report, "build::fails");
-        assert!(matches!(&failed.status, TestCaseStatus::NonSuccess { kind: NonSuccessKind::Failure, message: Some(message), .. } if message.as_str() == "it failed"));
-        assert!(failed.system_out.as_ref().unwrap().as_str().contains("router1 [default] $ make\n  | line one\n  | line two\n  = exit 2"));
+        assert!(
+            matches!(&failed.status, TestCaseStatus::NonSuccess { kind: NonSuccessKind::Failure, message: Some(message), .. } if message.as_str() == "it failed")
+        );
+        assert!(
+            failed
+                .system_out
+                .as_ref()
+                .unwrap()
+                .as_str()
+                .contains("router1 [default] $ make\n  | line one\n  | line two\n  = exit 2")
+        );
         assert_eq!(failed.classname.as_ref().unwrap().as_str(), "suite::build");
         let lost = case_of(&report, "power::unreachable");
-        assert!(matches!(&lost.status, TestCaseStatus::NonSuccess { kind: NonSuccessKind::Error, ty: Some(ty), .. } if ty.as_str() == "infrastructure error"));
+        assert!(
+            matches!(&lost.status, TestCaseStatus::NonSuccess { kind: NonSuccessKind::Error, ty: Some(ty), .. } if ty.as_str() == "infrastructure error")
+        );
         let skipped = case_of(&report, "power::camera");
-        assert!(matches!(&skipped.status, TestCaseStatus::Skipped { message: Some(why), .. } if why.as_str() == "no host has a camera"));
+        assert!(
+            matches!(&skipped.status, TestCaseStatus::Skipped { message: Some(why), .. } if why.as_str() == "no host has a camera")
+        );
     }
 
     #[test]

@@ -40,7 +40,9 @@ pub(in crate::harness) fn attempt(verdict: Verdict, after: u64, took: u64) -> At
         began: noon() + Duration::from_millis(after),
         took: Duration::from_millis(took),
         verdict,
-        failure: verdict.is_failure().then(|| format!("it {}\n\n  took long\n  run it again: cargo test", verdict.name())),
+        failure: verdict
+            .is_failure()
+            .then(|| format!("it {}\n\n  took long\n  run it again: cargo test", verdict.name())),
         output_dir: None,
         commands: Vec::new(),
         commands_left_out: 0,
@@ -58,8 +60,11 @@ pub(in crate::harness) fn test(name: &str, verdict: Verdict, attempts: Vec<Attem
         line: 12,
         tags: vec!["smoke".to_owned()],
         hosts: vec!["router1".to_owned()],
+        shared: Vec::new(),
         verdict,
         reason: None,
+        runs: attempts.len() as u64,
+        passes: attempts.iter().filter(|attempt| !attempt.verdict.is_failure()).count() as u64,
         attempts,
         rerun: format!("cargo test -p suite -- --exact {name} --lab bench"),
     }
@@ -78,7 +83,11 @@ pub(in crate::harness) fn run() -> RunRecord {
     let ends = |verdict, after| vec![attempt(verdict, after, 1_000)];
     let mut tests = vec![
         test("bgp::converges", Verdict::Passed, vec![passed]),
-        test("link::flaky", Verdict::Flaky, vec![attempt(Verdict::Failed, 5_000, 2_000), attempt(Verdict::Passed, 7_000, 1_500)]),
+        test(
+            "link::flaky",
+            Verdict::Flaky,
+            vec![attempt(Verdict::Failed, 5_000, 2_000), attempt(Verdict::Passed, 7_000, 1_500)],
+        ),
         test("build::fails", Verdict::Failed, vec![failed]),
         test("link::flap", Verdict::TimedOut, vec![timed_out]),
         test("power::unreachable", Verdict::Infrastructure, ends(Verdict::Infrastructure, 42_000)),
@@ -87,7 +96,8 @@ pub(in crate::harness) fn run() -> RunRecord {
         test("power::camera", Verdict::Skipped, ends(Verdict::Skipped, 45_000)),
         test("power::psu", Verdict::Ignored, Vec::new()),
     ];
-    let rounds = (0..20).map(|n| attempt(if n % 5 == 4 { Verdict::Failed } else { Verdict::Passed }, 46_000 + n * 100, 90));
+    let rounds =
+        (0..20).map(|n| attempt(if n % 5 == 4 { Verdict::Failed } else { Verdict::Passed }, 46_000 + n * 100, 90));
     tests.push(test("soak::reboot", Verdict::Unstable, rounds.collect()));
     tests[7].reason = Some("no host has a camera".to_owned());
     tests[8].reason = Some("needs the new PSU".to_owned());

@@ -39,10 +39,8 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if fs::metadata(path).is_ok_and(|known| !known.is_file() && !known.is_dir()) {
         return fs::write(path, bytes);
     }
-    let mut file = tempfile::Builder::new()
-        .prefix(".otto-")
-        .permissions(fs::Permissions::from_mode(0o644))
-        .tempfile_in(folder)?;
+    let mut file =
+        tempfile::Builder::new().prefix(".otto-").permissions(fs::Permissions::from_mode(0o644)).tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map(drop).map_err(|error| error.error)
@@ -58,7 +56,8 @@ mod tests {
     #[test]
     fn a_report_is_replaced_as_a_whole() {
         let dir = tempfile::tempdir().unwrap();
-        let to = Destinations { junit: Some(dir.path().join("new/junit.xml")), html: Some(dir.path().join("run.html")) };
+        let to =
+            Destinations { junit: Some(dir.path().join("new/junit.xml")), html: Some(dir.path().join("run.html")) };
         fs::write(dir.path().join("run.html"), "old").unwrap();
         assert!(write(&samples::run(), &to));
         assert!(fs::read_to_string(dir.path().join("new/junit.xml")).unwrap().starts_with("<?xml"));
