@@ -16,7 +16,11 @@ const PLAIN: TestCase = TestCase {
     line: line!(),
     package: env!("CARGO_PKG_NAME"),
     labs: &["sim"],
+    hosts: &[],
+    each_host: None,
+    tags: &[],
     timeout: None,
+    retries: None,
     ignore: None,
     should_panic: None,
     run: |_ctx| Box::pin(async { Ok(()) }),
@@ -32,7 +36,7 @@ fn counts() -> TestFuture {
 }
 
 inventory::submit! { TestCase { name: "counts", run: |_ctx| counts(), ..PLAIN } }
-inventory::submit! { TestCase { name: "fails", run: |_ctx| Box::pin(async { Err("no route".to_owned()) }), ..PLAIN } }
+inventory::submit! { TestCase { name: "fails", run: |_ctx| Box::pin(async { Err("no route".into()) }), ..PLAIN } }
 inventory::submit! { TestCase { name: "panics", run: |_ctx| Box::pin(async { panic!("boom") }), ..PLAIN } }
 inventory::submit! { TestCase { name: "elsewhere", labs: &["bench"], ..PLAIN } }
 inventory::submit! {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::OttoContext;
 use super::active::with_active;
+use super::declared::Declared;
 use super::transcript::Transcript;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lab::{HostSpec, Lab, LabSelection, ProjectConfig};
@@ -48,6 +49,8 @@ pub(super) struct Settings {
     pub(super) dry_run: bool,
     log_command_output: bool,
     pub(super) output_dir: Option<PathBuf>,
+    /// The hosts that the test said it uses, if it did.
+    pub(super) declared: Option<Declared>,
     watcher: Option<Arc<dyn Watcher>>,
 }
 
@@ -93,6 +96,12 @@ impl OpenContext {
     /// Writes a transcript of each session into this folder, as `<host>.<session>.log`.
     pub fn output_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.settings.output_dir = Some(folder.into());
+        self
+    }
+
+    /// With these hosts of the lab and no others.
+    pub(crate) fn declared(mut self, declared: Option<Declared>) -> Self {
+        self.settings.declared = declared;
         self
     }
 

@@ -24,7 +24,7 @@ use crate::redact::Redactor;
 /// What opening a context may take. Hosts connect on first use, inside the body.
 const SETUP: Duration = Duration::from_secs(30);
 /// The limit of a body that has none of its own and is given none.
-const BODY: Duration = Duration::from_secs(300);
+pub(super) const BODY: Duration = Duration::from_secs(300);
 /// What closing may take: the scope's own 8 s, and a moment to report what was left. nextest kills 10 s after SIGTERM.
 const TEARDOWN: Duration = Duration::from_millis(8500);
 

@@ -5,9 +5,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use super::argv::Options;
+use super::execute::Job;
+use super::holding::Holding;
 use super::record::{Attempt, RunRecord, TestRecord, Verdict};
 use super::selection::Instance;
 use crate::os_user::os_user;
+
+/// So many attempts at a test are kept.
+const KEPT: usize = 1000;
 
 /// Which test of the run: its place in the order in which they were listed.
 pub(super) type Number = usize;
@@ -20,15 +25,10 @@ pub(super) struct Collector {
 
 impl Collector {
     /// For a run of these tests, none of which has begun. `rerun` is the command line that runs one of them again.
-    pub(super) fn new(
-        options: &Options,
-        instances: &[Instance],
-        filtered: usize,
-        rerun: impl Fn(&Instance) -> String,
-    ) -> Self {
+    pub(super) fn new(options: &Options, jobs: &[Job], filtered: usize, rerun: impl Fn(&Instance) -> String) -> Self {
         let began = SystemTime::now();
         let mut labs: Vec<String> = Vec::new();
-        for lab in instances.iter().filter_map(|instance| instance.lab.as_ref()) {
+        for lab in jobs.iter().filter_map(|job| job.instance.lab.as_ref()) {
             if !labs.contains(lab) {
                 labs.push(lab.clone());
             }
@@ -42,7 +42,7 @@ impl Collector {
             labs,
             seed: options.seed,
             filtered,
-            tests: instances.iter().map(|instance| blank(instance, rerun(instance))).collect(),
+            tests: jobs.iter().map(|job| blank(job, rerun(&job.instance))).collect(),
         };
         Self { since: Instant::now(), run: Mutex::new(run) }
     }
@@ -53,7 +53,16 @@ impl Collector {
 
     /// One attempt at a test is over.
     pub(super) fn attempted(&self, number: Number, attempt: Attempt) {
-        self.run().tests[number].attempts.push(attempt);
+        let mut run = self.run();
+        let test = &mut run.tests[number];
+        test.runs += 1;
+        test.passes += u64::from(!attempt.verdict.is_failure());
+        if test.attempts.len() >= KEPT {
+            // Of a run of days, what passed long ago is missed least.
+            let oldest = test.attempts.iter().position(|kept| !kept.verdict.is_failure()).unwrap_or(0);
+            test.attempts.remove(oldest);
+        }
+        test.attempts.push(attempt);
     }
 
     /// A test is over, or will not be begun.
@@ -64,8 +73,8 @@ impl Collector {
     }
 
     /// How many attempts at a test are over.
-    pub(super) fn attempts(&self, number: Number) -> usize {
-        self.run().tests[number].attempts.len()
+    pub(super) fn runs(&self, number: Number) -> u64 {
+        self.run().tests[number].runs
     }
 
     /// The record of one test as it stands.
@@ -81,19 +90,28 @@ impl Collector {
     }
 }
 
-fn blank(instance: &Instance, rerun: String) -> TestRecord {
-    let case = instance.case;
+fn blank(job: &Job, rerun: String) -> TestRecord {
+    let (instance, case) = (&job.instance, job.instance.case);
+    let held = match &job.holding {
+        Holding::Lab => &[][..],
+        Holding::Hosts(chosen) => &chosen.hosts,
+    };
+    let ids =
+        |shared: bool| held.iter().filter(move |held| !shared || held.shared).map(|held| held.id.clone()).collect();
     TestRecord {
         name: instance.name.clone(),
         lab: instance.lab.clone(),
         package: case.package.to_owned(),
         file: case.file.to_owned(),
         line: case.line,
-        tags: Vec::new(),
-        hosts: Vec::new(),
+        tags: case.tags.iter().map(|tag| (*tag).to_owned()).collect(),
+        hosts: ids(false),
+        shared: ids(true),
         verdict: Verdict::Ignored,
         reason: None,
         attempts: Vec::new(),
+        runs: 0,
+        passes: 0,
         rerun,
     }
 }

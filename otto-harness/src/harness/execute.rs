@@ -7,9 +7,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use libtest_mimic::{Completion, Failed, Trial};
 
+use super::attempts::{Attempted, Judged, Policy};
 use super::case;
 use super::collector::{Collector, Number};
-use super::gate::Gate;
+use super::gate::{Claim, Gate};
+use super::holding::Holding;
 use super::progress;
 use super::record::{Attempt, Verdict};
 use super::report::{self, Failure, Runner};
@@ -27,7 +29,7 @@ pub(super) struct Shared {
     pub(super) reporting: Reporting,
     /// No test is begun any more: one failed under `--fail-fast`, or nobody reads the results.
     pub(super) stop: Arc<AtomicBool>,
-    pub(super) fail_fast: bool,
+    pub(super) policy: Policy,
     pub(super) dry_run: bool,
     pub(super) output_dir: Option<PathBuf>,
     pub(super) timeout: Option<Duration>,
@@ -70,24 +72,58 @@ impl Shared {
     }
 }
 
+/// One test of the run: what it runs on, and what it has to itself meanwhile.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) number: Number,
+    pub(super) instance: Instance,
+    /// Whether it is run, as far as is known before the first test.
+    pub(super) runs: bool,
+    /// Loaded, if it runs.
+    pub(super) lab: Option<Lab>,
+    pub(super) holding: Holding,
+    pub(super) claims: Vec<Claim>,
+}
+
+impl Job {
+    /// What it waits for before it begins.
+    fn place(&self) -> String {
+        match &self.holding {
+            Holding::Lab => self.instance.lab.clone().unwrap_or_default(),
+            Holding::Hosts(chosen) => chosen.hosts.iter().map(|host| host.id.as_str()).collect::<Vec<_>>().join(" "),
+        }
+    }
+
+    /// Why it is not run; nothing, if its `#[ignore]` says nothing.
+    pub(super) fn why_not(&self) -> Option<String> {
+        match &self.instance.ignored {
+            Some(Ignored::ByAttribute(reason)) => reason.map(str::to_owned),
+            Some(Ignored::NoLab) => Some(self.instance.how_to_select()),
+            None => None,
+        }
+    }
+}
+
 /// A test as libtest-mimic runs it.
-pub(super) fn trial(number: Number, instance: Instance, lab: Option<Lab>, forced: bool, shared: &Arc<Shared>) -> Trial {
-    let (name, kind) = (instance.name.clone(), instance.lab.clone().unwrap_or_default());
-    let ignored = instance.ignored.clone();
+pub(super) fn trial(job: Job, forced: bool, shared: &Arc<Shared>) -> Trial {
+    let (name, kind) = (job.instance.name.clone(), job.instance.lab.clone().unwrap_or_default());
+    let ignored = job.instance.ignored.clone();
     // A flag shows no reason, so it is used only where it decides, or where there is none.
-    let flagged = ignored.is_some() && (forced || ignored == Some(Ignored::ByAttribute(None)));
+    let flagged =
+        (ignored.is_some() && (forced || ignored == Some(Ignored::ByAttribute(None)))) || (forced && shared.dry_run);
     let shared = Arc::clone(shared);
     Trial::ignorable_test(name, move || {
+        let number = job.number;
         let leave = |reason: Option<String>| {
             shared.ended(number, Verdict::Ignored, reason.clone());
             Ok(reason.map_or_else(Completion::ignored, Completion::ignored_with))
         };
-        match (&instance.ignored, lab) {
-            (Some(Ignored::ByAttribute(reason)), _) if !forced => leave(reason.map(str::to_owned)),
-            (Some(Ignored::NoLab), _) if !forced => leave(Some(instance.how_to_select())),
-            (_, Some(lab)) => run_one(number, &instance, &lab, &shared),
+        match (&job.instance.ignored, &job.lab) {
+            _ if shared.dry_run && job.runs => leave(Some("dry run".to_owned())),
+            (Some(_), _) if !forced => leave(job.why_not()),
+            (_, Some(lab)) => run_one(&job, lab, &shared),
             _ => {
-                let text = format!("no lab is selected for it: {}", instance.how_to_select());
+                let text = format!("no lab is selected for it: {}", job.instance.how_to_select());
                 shared.keep_error(&text);
                 shared.ended(number, Verdict::Failed, Some(text.clone()));
                 Err(Failed::from(text))
@@ -98,36 +134,52 @@ pub(super) fn trial(number: Number, instance: Instance, lab: Option<Lab>, forced
     .with_ignored_flag(flagged)
 }
 
-fn run_one(number: Number, instance: &Instance, lab: &Lab, shared: &Shared) -> Result<Completion, Failed> {
-    let lab_name = instance.lab.as_deref().unwrap_or_default();
-    let waiting = progress::waiting(lab_name);
-    let Some(_permit) = shared.gate.enter(lab_name, || shared.stopped().is_some()) else {
-        let why = shared.stopped().unwrap_or_default();
-        shared.ended(number, Verdict::Ignored, Some(why.to_owned()));
-        return Ok(Completion::ignored_with(why));
+fn run_one(job: &Job, lab: &Lab, shared: &Shared) -> Result<Completion, Failed> {
+    let number = job.number;
+    let judged = if let Some(fault) = &job.instance.fault {
+        let case = job.instance.case;
+        let text = format!("{fault}\n\n  the test is at {}:{}", case.file, case.line);
+        let failure = Some(Failure { text, shown: false });
+        Judged { verdict: Verdict::Failed, reason: Some(fault.clone()), failure }
+    } else {
+        let stopped = || shared.stopped().is_some();
+        let waiting = progress::waiting(&job.place());
+        let Some(_permit) = shared.gate.enter(job.claims.clone(), stopped) else {
+            let why = shared.stopped().unwrap_or_default();
+            shared.ended(number, Verdict::Ignored, Some(why.to_owned()));
+            return Ok(Completion::ignored_with(why));
+        };
+        drop(waiting);
+        shared.reporting.test_started(|| shared.collector.test(number));
+        shared.policy.run(job.instance.case, stopped, |_| attempt(job, lab.clone(), shared))
     };
-    drop(waiting);
-    shared.reporting.test_started(|| shared.collector.test(number));
-    let (verdict, ended) = attempt(number, instance, lab.clone(), shared);
-    shared.ended(number, verdict, None);
-    ended.map(|()| Completion::Completed).map_err(|failure| {
-        if shared.fail_fast {
-            shared.stop.store(true, Ordering::Relaxed);
+    shared.ended(number, judged.verdict, judged.reason.clone());
+    match judged.failure {
+        None if judged.verdict == Verdict::Skipped => {
+            Ok(judged.reason.map_or_else(Completion::ignored, Completion::ignored_with))
         }
-        if !failure.shown {
-            shared.keep_error(&failure.text);
+        None => Ok(Completion::Completed),
+        Some(failure) => {
+            if shared.policy.fail_fast() {
+                shared.stop.store(true, Ordering::Relaxed);
+            }
+            if !failure.shown {
+                shared.keep_error(&failure.text);
+            }
+            Err(Failed::from(failure.text))
         }
-        Failed::from(failure.text)
-    })
+    }
 }
 
 /// Runs a test once, with a context of its own.
-fn attempt(number: Number, instance: &Instance, lab: Lab, shared: &Shared) -> (Verdict, Result<(), Failure>) {
+fn attempt(job: &Job, lab: Lab, shared: &Shared) -> Attempted {
+    let (number, instance) = (job.number, &job.instance);
     let lab_name = instance.lab.as_deref().unwrap_or_default();
-    let output_dir = shared.output_dir.as_deref().map(|dir| output_dir(dir, lab_name, &instance.name));
-    let round = shared.collector.attempts(number) + 1;
-    let (recorder, teller) = shared.reporting.attempt(&instance.name, lab_name, round);
-    let setting = Setting { dry_run: shared.dry_run, output_dir: output_dir.clone(), recorder };
+    let round = shared.collector.runs(number) + 1;
+    let output_dir = shared.output_dir.as_deref().map(|dir| output_dir(dir, lab_name, &instance.name, round));
+    let (recorder, teller) =
+        shared.reporting.attempt(&instance.name, lab_name, usize::try_from(round).unwrap_or(usize::MAX));
+    let setting = Setting { output_dir: output_dir.clone(), declared: job.holding.declared(), recorder };
     let rerun = Shared::rerun(shared.runner, instance, shared.as_user.as_deref());
     let (began, since) = (SystemTime::now(), Instant::now());
     let _shown = progress::running(&instance.name, lab_name, &setting.recorder);
@@ -136,19 +188,30 @@ fn attempt(number: Number, instance: &Instance, lab: Lab, shared: &Shared) -> (V
     let dirt = report.left.running.iter().map(|line| format!("{line} (left by test {})", instance.name));
     shared.dirt.lock().unwrap_or_else(PoisonError::into_inner).extend(dirt);
     let if_failed = Verdict::of_failure(&report.end);
+    let is_last = report.end.is_last();
     let (commands, commands_left_out) = report.recorded.for_reports(shared.reporting.keeps_commands());
-    let ended = report.judge(instance.case, lab_name, &rerun);
-    let verdict = if ended.is_ok() { Verdict::Passed } else { if_failed };
-    let failure = ended.as_ref().err().map(|failure| failure.text.clone());
-    let attachments = Vec::new();
-    let attempt = Attempt { began, took, verdict, failure, output_dir, commands, commands_left_out, attachments };
+    let failure = report.judge(instance.case, lab_name, &rerun).err();
+    let verdict = if failure.is_some() { if_failed } else { Verdict::Passed };
+    let attempt = Attempt {
+        round,
+        began,
+        took,
+        verdict,
+        failure: failure.as_ref().map(|failure| failure.text.clone()),
+        output_dir,
+        commands,
+        commands_left_out,
+        attachments: Vec::new(),
+    };
     Reporting::attempt_ended(teller, &attempt);
     shared.collector.attempted(number, attempt);
-    (verdict, ended)
+    Attempted { verdict, reason: None, failure, is_last }
 }
 
 /// The folder of one test inside `--output-dir`, so that tests do not overwrite each other's files.
-fn output_dir(dir: &Path, lab: &str, name: &str) -> PathBuf {
+fn output_dir(dir: &Path, lab: &str, name: &str, attempt: u64) -> PathBuf {
     let safe = |name: &str| name.replace("::", ".").replace(['/', '\0'], "_");
-    dir.join(safe(lab)).join(safe(name))
+    let own = dir.join(safe(lab)).join(safe(name));
+    // The first stands where one looks for it, also if there are no others.
+    if attempt == 1 { own } else { own.join(format!("attempt-{attempt}")) }
 }

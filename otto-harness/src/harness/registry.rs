@@ -9,8 +9,34 @@ use crate::context::OttoContext;
 /// The future of one test. It is made and polled on the test's own thread, so it need not be `Send`.
 pub type TestFuture = Pin<Box<dyn Future<Output = Outcome>>>;
 
-/// How a test's body ended, when it did not panic: `Err` has the text of its error, causes included.
-pub type Outcome = Result<(), String>;
+/// How a test's body ended, when it did not panic.
+pub type Outcome = Result<(), Fault>;
+
+/// The error that a test returned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Its text, causes included.
+    pub text: String,
+    /// A host could not be reached or was lost, which says nothing of what is tested.
+    pub infrastructure: bool,
+}
+
+impl<T: Into<String>> From<T> for Fault {
+    fn from(text: T) -> Self {
+        Self { text: text.into(), infrastructure: false }
+    }
+}
+
+/// Hosts that a test uses: all that match a pattern, or one that a name is bound to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostUse {
+    /// `dut` of `hosts(dut = "tag:arch=arm")`.
+    pub name: Option<&'static str>,
+    /// A regex that matches whole ids, or `tag:` and a tag.
+    pub pattern: &'static str,
+    /// Others may use them at the same time.
+    pub shared: bool,
+}
 
 /// One registered test.
 #[derive(Debug)]
@@ -27,8 +53,16 @@ pub struct TestCase {
     pub package: &'static str,
     /// The labs it runs on: none (whichever is selected), one (`lab = "a+b"`), or several (`labs = [..]`), one instance each.
     pub labs: &'static [&'static str],
+    /// The hosts it uses, of `hosts(…)` and `shared(…)`; with none of these and no `each_host`, it has the whole lab.
+    pub hosts: &'static [HostUse],
+    /// It has one instance for each host that this matches.
+    pub each_host: Option<HostUse>,
+    /// What `--tag` selects it by.
+    pub tags: &'static [&'static str],
     /// Its own limit.
     pub timeout: Option<Duration>,
+    /// How many more attempts it has when it fails; none given: as many as the run's tests have.
+    pub retries: Option<u32>,
     /// `#[ignore]`, with the reason if it gave one.
     pub ignore: Option<Option<&'static str>>,
     /// `#[should_panic]`, with the expected part of the message if it gave one.

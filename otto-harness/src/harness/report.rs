@@ -132,10 +132,11 @@ impl Report {
 fn verdict(end: &End, should_panic: Option<Option<&str>>) -> Result<(), String> {
     match (end, should_panic) {
         (End::Done(Ok(())), None) => Ok(()),
-        (End::Done(Err(error)), None) => Err(error.clone()),
+        (End::Done(Err(error)), None) if error.infrastructure => Err(format!("infrastructure: {}", error.text)),
+        (End::Done(Err(error)), None) => Err(error.text.clone()),
         (End::Done(Ok(())), Some(_)) => Err("did not panic, and is marked #[should_panic]".to_owned()),
         (End::Done(Err(error)), Some(_)) => {
-            Err(format!("returned an error instead of the panic it is to show: {error}"))
+            Err(format!("returned an error instead of the panic it is to show: {}", error.text))
         }
         (End::Panicked(panicked), None) => Err(panicked.text.clone()),
         (End::Panicked(panicked), Some(expected)) => match (expected, &panicked.message) {

@@ -1,7 +1,7 @@
 //! A whole run: parse, load the labs, select, check reservations, run.
 
-use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
@@ -13,15 +13,18 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use libtest_mimic::{Conclusion, Trial};
+use libtest_mimic::{Conclusion, FormatSetting, Trial};
 
 use super::argv::{self, Options};
+use super::attempts::{self, Policy};
 use super::collector::Collector;
-use super::execute::{self, Shared};
+use super::execute::{self, Job, Shared};
 use super::exit::Exit;
 use super::gate::Gate;
+use super::holding::{FREE_LABS, Holding};
 use super::list;
 use super::panic;
+use super::plan;
 use super::progress::Showing;
 use super::registry::TestCase;
 use super::report::{self, Runner};
@@ -30,6 +33,7 @@ use super::selection::{self, Ignored, Instance, Labs};
 use super::signals;
 use super::wiring::{Project, Refused};
 use crate::lab::Lab;
+use crate::lab::diagnose::did_you_mean;
 
 /// The name of what stands for a test that was filtered out, so that libtest-mimic counts it. No test is called that.
 const FILTERED: &str = "\0";
@@ -54,7 +58,7 @@ fn usage(text: impl Into<String>) -> Refused {
 }
 
 fn begin(arguments: impl IntoIterator<Item = OsString>, mut cases: Vec<&'static TestCase>) -> Result<Exit, Refused> {
-    let mut options = argv::parse(arguments, |name| std::env::var(name).ok()).map_err(usage)?;
+    let options = argv::parse(arguments, argv::variable).map_err(usage)?;
     if options.help {
         list::print(&argv::help());
         return Ok(Exit::Success);
@@ -68,7 +72,11 @@ fn begin(arguments: impl IntoIterator<Item = OsString>, mut cases: Vec<&'static 
         list::print(&text);
         return Ok(Exit::Success);
     }
-    let (mut instances, left_out) = selection::select(&mut cases, &labs);
+    note_unknown_tags(&options, &cases);
+    let (mut instances, left_out) = selection::select(&mut cases, &labs, &|lab| project.outline(lab));
+    if let Some(text) = selection::same_names(&instances) {
+        return Err(usage(text));
+    }
     if options.mimic.list {
         list::print(&list::tests(&instances, &options));
         return Ok(Exit::Success);
@@ -96,9 +104,19 @@ fn begin(arguments: impl IntoIterator<Item = OsString>, mut cases: Vec<&'static 
         fs::File::create(path).map_err(|error| usage(format!("cannot write --logfile {path}: {error}")))?;
     }
 
-    let loaded = ready(&project, &options, &kept)?;
+    let jobs = ready(&project, &options, kept)?;
     let filtered = filtered.len() + left_out;
-    Ok(run(&mut options, kept, filtered, &loaded))
+    Ok(run(&options, jobs, filtered))
+}
+
+/// A tag that no test has selects nothing, or leaves out nothing: it may be misspelt, or for the tests of another binary.
+fn note_unknown_tags(options: &Options, cases: &[&'static TestCase]) {
+    let known: BTreeSet<&str> = cases.iter().flat_map(|case| case.tags).copied().collect();
+    let asked = options.tags.iter().chain(&options.without_tags);
+    for tag in asked.filter(|tag| !options.mimic.list && !known.contains(&***tag)) {
+        let near = did_you_mean(tag, known.iter().copied());
+        eprintln!("otto: no test of this binary has the tag `{tag}`{near}");
+    }
 }
 
 const NO_TESTS: &str = "no test is registered in this binary
@@ -131,20 +149,49 @@ fn listing(options: &Options, project: &Project, labs: &Labs) -> Result<Option<S
     Ok(Some(text))
 }
 
-/// Loads the labs that tests will run on, then checks the reservations of each. Hosts are untouched until all are held.
-fn ready(project: &Project, options: &Options, kept: &[Instance]) -> Result<BTreeMap<String, Lab>, Refused> {
-    let mut loaded = BTreeMap::new();
-    for instance in kept.iter().filter(|instance| will_run(instance, options)) {
-        if let Some(name) = instance.lab.as_ref().filter(|name| !loaded.contains_key(*name)) {
-            loaded.insert(name.clone(), project.load(name)?);
+/// Loads the labs that tests will run on, chooses their hosts, then checks the reservations of each lab. Hosts are untouched
+/// until all are held.
+fn ready(project: &Project, options: &Options, kept: Vec<Instance>) -> Result<Vec<Job>, Refused> {
+    let in_several = project.in_several_labs();
+    let mut loaded: BTreeMap<String, Lab> = BTreeMap::new();
+    let mut jobs = Vec::with_capacity(kept.len());
+    for (number, mut instance) in kept.into_iter().enumerate() {
+        let name = instance.lab.clone().filter(|_| will_run(&instance, options));
+        let Some(name) = name else {
+            let (lab, holding, claims) = (None, Holding::Lab, Vec::new());
+            jobs.push(Job { number, instance, runs: false, lab, holding, claims });
+            continue;
+        };
+        let lab = match loaded.get(&name) {
+            Some(lab) => lab.clone(),
+            None => {
+                // Nothing is started for a plan; what a lab file says has to be right in a plan as well.
+                let is_free = selection::parts(&name).iter().all(|part| FREE_LABS.contains(part));
+                let lab = if options.dry_run && is_free {
+                    project.outline(&name).map_err(usage)?
+                } else {
+                    project.load(&name)?
+                };
+                loaded.insert(name.clone(), lab.clone());
+                lab
+            }
+        };
+        let mut holding = Holding::Lab;
+        if instance.fault.is_none() {
+            match Holding::choose(instance.case, instance.host.as_deref(), &lab) {
+                Ok(chosen) => holding = chosen,
+                Err(fault) => instance.fault = Some(fault),
+            }
         }
+        let claims = if instance.fault.is_none() { holding.claims(&lab, &in_several) } else { Vec::new() };
+        jobs.push(Job { number, instance, runs: true, lab: Some(lab), holding, claims });
     }
-    if loaded.is_empty() {
-        return Ok(loaded);
+    if loaded.is_empty() || options.dry_run {
+        return Ok(jobs);
     }
     signals::listen(false);
     loaded.values().try_for_each(|lab| project.check_reservations(lab))?;
-    Ok(loaded)
+    Ok(jobs)
 }
 
 fn forced(options: &Options) -> bool {
@@ -161,23 +208,27 @@ fn will_run(instance: &Instance, options: &Options) -> bool {
         }
 }
 
-fn run(options: &mut Options, kept: Vec<Instance>, filtered: usize, loaded: &BTreeMap<String, Lab>) -> Exit {
+fn run(options: &Options, jobs: Vec<Job>, filtered: usize) -> Exit {
     let default = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let threads = options.threads.unwrap_or_else(default).get();
     let runner = if report::under_nextest() { Runner::Nextest } else { Runner::Otto };
+    let policy = Policy::of(options, runner);
+    if options.dry_run {
+        show(&plan::plan(&jobs, threads, &policy, options.timeout), options);
+    }
     let output_dir = options.output_dir.clone().map(writable);
     let unwritten: Vec<String> = output_dir.iter().filter_map(|dir| dir.as_ref().err().cloned()).collect();
     for trouble in &unwritten {
         eprintln!("otto: {trouble}; the tests run all the same, and the run fails");
     }
     let rerun = |instance: &Instance| Shared::rerun(runner, instance, options.as_user.as_deref());
-    let collector = Collector::new(options, &kept, filtered, rerun);
+    let collector = Collector::new(options, &jobs, filtered, rerun);
     let shared = Arc::new(Shared {
         gate: Gate::new(threads),
         reporting: Reporting::open(options, &collector.finish()),
         collector,
         stop: Arc::default(),
-        fail_fast: options.fail_fast,
+        policy,
         dry_run: options.dry_run,
         output_dir: output_dir.and_then(Result::ok),
         timeout: options.timeout,
@@ -187,14 +238,6 @@ fn run(options: &mut Options, kept: Vec<Instance>, filtered: usize, loaded: &BTr
         dirt: Mutex::default(),
     });
 
-    let forced = forced(options);
-    let waiting = kept.len();
-    let mut trials: Vec<_> = (0..filtered).map(|_| Trial::test(FILTERED, || Ok(()))).collect();
-    trials.extend(kept.into_iter().enumerate().map(|(number, instance)| {
-        let lab = instance.lab.as_ref().and_then(|name| loaded.get(name)).cloned();
-        execute::trial(number, instance, lab, forced, &shared)
-    }));
-
     let mut mimic = options.mimic.clone();
     mimic.skip = vec![FILTERED.to_owned()];
     mimic.exact = false;
@@ -202,11 +245,16 @@ fn run(options: &mut Options, kept: Vec<Instance>, filtered: usize, loaded: &BTr
     if mimic.format.is_some() {
         mimic.quiet = false;
     }
-    // A thread for each test, most of which wait at the gate: tests of one lab must not keep those of another from the
-    // workers. With one thread, tests run in order.
+    // With one thread, tests run in order. Those that wait for hosts must not keep others from the workers, so there is one
+    // for each; those that wait for nothing need no more than may run at once.
+    let waiting = if jobs.iter().all(|job| job.claims.is_empty()) { threads } else { jobs.len() };
     mimic.test_threads = Some(if threads == 1 { 1 } else { waiting.clamp(2, MAX_WAITING) });
+    let forced = forced(options);
+    let tests = jobs.len();
+    let mut trials: Vec<_> = (0..filtered).map(|_| Trial::test(FILTERED, || Ok(()))).collect();
+    trials.extend(jobs.into_iter().map(|job| execute::trial(job, forced, &shared)));
 
-    let showing = Showing::begin(options, waiting);
+    let showing = Showing::begin(options, tests);
     // libtest-mimic panics when nobody reads its output.
     let ended = thread::scope(|scope| {
         let stop = Arc::clone(&shared.stop);
@@ -225,6 +273,9 @@ fn run(options: &mut Options, kept: Vec<Instance>, filtered: usize, loaded: &BTr
             eprintln!("otto: hosts are dirty, because something may still run on them:");
         }
         eprintln!("  {line}");
+    }
+    if shared.policy.iterates() {
+        eprint!("{}", attempts::stability(&shared.collector.finish()));
     }
     let exit = exit(ended, unwritten.is_empty());
     // What was asked for and is not there is a failure: CI would look at an old report.
@@ -252,6 +303,14 @@ fn exit(ended: Printed, is_written: bool) -> Exit {
             eprintln!("error: cannot start a thread: {error}");
             Exit::Failed
         }
+    }
+}
+
+/// Shows a text that is not of the tests' results, which with `--format json` are all that stdout has.
+fn show(text: &str, options: &Options) {
+    match options.mimic.format {
+        Some(FormatSetting::Json) => eprint!("{text}"),
+        _ => list::print(text),
     }
 }
 

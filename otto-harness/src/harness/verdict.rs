@@ -10,7 +10,15 @@ impl Verdict {
             End::TimedOut(_) | End::Late { .. } => Self::TimedOut,
             End::Interrupted(_) | End::Stuck { signal: Some(_), .. } => Self::Interrupted,
             End::Stuck { vanished: false, .. } => Self::TimedOut,
+            End::Done(Err(fault)) if fault.infrastructure => Self::Infrastructure,
             End::Done(_) | End::Panicked(_) | End::Setup(_) | End::Stuck { .. } => Self::Failed,
         }
+    }
+}
+
+impl End {
+    /// Whether what it left behind may still be at work on the hosts, or the run is over: nothing is tried again.
+    pub(super) fn is_last(&self) -> bool {
+        matches!(self, Self::Interrupted(_) | Self::Stuck { .. })
     }
 }

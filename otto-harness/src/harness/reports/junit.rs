@@ -70,8 +70,8 @@ fn case(test: &TestRecord) -> TestCase {
         ("hosts", test.hosts.join(" ")),
         ("tags", test.tags.join(" ")),
         ("verdict", test.verdict.name().to_owned()),
-        ("attempts", test.attempts.len().to_string()),
-        ("passed-attempts", test.passes().to_string()),
+        ("attempts", test.runs.to_string()),
+        ("passed-attempts", test.passes.to_string()),
         ("rerun", test.rerun.clone()),
     ];
     for (name, value) in of_lab.chain(properties).filter(|(_, value)| !value.is_empty()) {

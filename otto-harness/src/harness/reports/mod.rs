@@ -13,7 +13,7 @@ mod write;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub(super) use reporting::{Reporting, path};
+pub(in crate::harness) use reporting::{Reporting, path};
 use summary::summary;
 use write::{Destinations, write};
 
@@ -41,11 +41,6 @@ impl TestRecord {
     /// The newest attempt that did not pass.
     fn failed_attempt(&self) -> Option<&Attempt> {
         self.attempts.iter().rev().find(|attempt| attempt.verdict.is_failure())
-    }
-
-    /// How many of its attempts passed.
-    fn passes(&self) -> usize {
-        self.attempts.iter().filter(|attempt| !attempt.verdict.is_failure()).count()
     }
 }
 

@@ -64,8 +64,8 @@ fn case(page: &mut Page, number: usize, test: &TestRecord, unfold: bool) {
     if let Some(lab) = &test.lab {
         put!(page, "<span class=\"lab\">{}</span>", Text(lab));
     }
-    if test.attempts.len() > 1 {
-        put!(page, "<span>{} of {} passed</span>", test.passes(), test.attempts.len());
+    if test.runs > 1 {
+        put!(page, "<span>{} of {} passed</span>", test.passes, test.runs);
     }
     if !test.attempts.is_empty() {
         put!(page, "<span class=\"time\">{}</span>", human(test.took()));
@@ -74,7 +74,9 @@ fn case(page: &mut Page, number: usize, test: &TestRecord, unfold: bool) {
     if let Some(reason) = &test.reason {
         put!(page, "<p class=\"reason\">{}</p>\n", Text(reason));
     }
-    if let [only] = &*test.attempts {
+    if let [only] = &*test.attempts
+        && test.runs < 2
+    {
         failure(page, only);
     }
     facts(page, test);
@@ -118,15 +120,15 @@ fn selected(test: &TestRecord) -> Vec<usize> {
 
 fn attempts(page: &mut Page, test: &TestRecord) {
     let shown = selected(test);
-    let left_out = test.attempts.len() - shown.len();
+    let left_out = test.runs.saturating_sub(shown.len() as u64);
     if left_out > 0 {
-        put!(page, "<p class=\"hint\">{left_out} of {} attempts are left out here.</p>\n", test.attempts.len());
+        put!(page, "<p class=\"hint\">{left_out} of {} attempts are left out here.</p>\n", test.runs);
         page.left_out.push(format!("{left_out} attempts at {}", test.name));
     }
     let mut folders: Vec<&PathBuf> = Vec::new();
     for at in shown.into_iter().rev() {
         let attempt = &test.attempts[at];
-        let many = test.attempts.len() > 1;
+        let many = test.runs > 1;
         if many {
             let class = class(attempt.verdict);
             put!(
@@ -134,7 +136,7 @@ fn attempts(page: &mut Page, test: &TestRecord) {
                 "<details class=\"attempt\"{}><summary><span class=\"badge {class}\">{}</span> attempt {} <span class=\"meta\"><span class=\"time\">{}</span></span></summary>\n",
                 if attempt.verdict.is_failure() && at + 1 == test.attempts.len() { " open" } else { "" },
                 attempt.verdict.name(),
-                at + 1,
+                attempt.round,
                 human(attempt.took)
             );
         }

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 
 use super::escape::Text;
 use super::{Page, class, human, link, put};
+use crate::harness::attempts::percent;
 use crate::harness::record::RunRecord;
 
 /// How many rows a table has, and how many attempts are drawn in one.
@@ -13,27 +14,28 @@ const DRAWN: usize = 60;
 
 /// Pass rates of what ran more than once, the worst first.
 pub(super) fn stability(page: &mut Page, run: &RunRecord) {
-    let mut rows: Vec<_> = run.tests.iter().enumerate().filter(|(_, test)| test.attempts.len() > 1).collect();
+    let mut rows: Vec<_> = run.tests.iter().enumerate().filter(|(_, test)| test.runs > 1).collect();
     if rows.is_empty() {
         return;
     }
-    rows.sort_by_key(|(_, test)| test.passes() * 1_000_000 / test.attempts.len());
+    rows.sort_by_key(|(_, test)| u128::from(test.passes) * 1_000_000 / u128::from(test.runs.max(1)));
     put!(
         page,
         "<section class=\"card\" id=\"stability\">\n<h2>Stability</h2>\n<div class=\"wide\"><table>\n<thead><tr><th>Test</th><th>Passed</th><th>Rate</th><th>Attempts, oldest first</th><th>Mean</th></tr></thead>\n<tbody>\n"
     );
     for (number, test) in rows.iter().take(STABILITY) {
-        let (passes, all) = (test.passes(), test.attempts.len());
+        let (passes, all) = (test.passes, test.runs);
         put!(page, "<tr><td>");
         link(page, *number, test);
-        let mean = test.took() / u32::try_from(all).unwrap_or(u32::MAX);
+        let kept = test.attempts.len();
+        let mean = test.took() / u32::try_from(kept).unwrap_or(u32::MAX).max(1);
         put!(page, "</td><td class=\"n\">{passes} of {all}</td><td class=\"n\">{}</td><td>", percent(passes, all));
-        let from = all.saturating_sub(DRAWN);
+        let from = kept.saturating_sub(DRAWN);
         put!(
             page,
             "<svg class=\"strip\" viewBox=\"0 0 {} 10\" width=\"{}\" height=\"14\" role=\"img\" aria-label=\"{passes} of {all} passed\">",
-            (all - from) * 6,
-            (all - from) * 6
+            (kept - from) * 6,
+            (kept - from) * 6
         );
         for (at, attempt) in test.attempts[from..].iter().enumerate() {
             put!(page, "<rect class=\"{}\" x=\"{}\" width=\"5\" height=\"10\"/>", class(attempt.verdict), at * 6);
@@ -44,12 +46,6 @@ pub(super) fn stability(page: &mut Page, run: &RunRecord) {
     if rows.len() > STABILITY {
         page.left_out.push(format!("{} rows of the stability table", rows.len() - STABILITY));
     }
-}
-
-/// Rounded towards what is worse: 999 of 1000 is not all.
-fn percent(part: usize, whole: usize) -> String {
-    let tenths = part * 1000 / whole.max(1);
-    format!("{}.{} %", tenths / 10, tenths % 10)
 }
 
 pub(super) fn slowest(page: &mut Page, run: &RunRecord) {

@@ -23,7 +23,6 @@ const DEEPEST: usize = 12;
 struct Bar<'r> {
     number: usize,
     test: &'r TestRecord,
-    round: usize,
     attempt: &'r Attempt,
     from: f64,
     to: f64,
@@ -73,7 +72,7 @@ fn share(part: Duration, whole: Duration) -> f64 {
 fn lanes(run: &RunRecord, whole: Duration) -> Vec<(String, Vec<Bar<'_>>)> {
     let mut lanes: BTreeMap<String, Vec<Bar<'_>>> = BTreeMap::new();
     for (number, test) in run.tests.iter().enumerate() {
-        for (attempt, round) in test.attempts.iter().zip(1..) {
+        for attempt in &test.attempts {
             let mut hosts: Vec<&str> = attempt.commands.iter().map(|command| &*command.host).collect();
             hosts.extend(test.hosts.iter().map(String::as_str));
             hosts.sort_unstable();
@@ -86,7 +85,7 @@ fn lanes(run: &RunRecord, whole: Duration) -> Vec<(String, Vec<Bar<'_>>)> {
             let from = share(since(run.began, attempt.began), whole);
             let to = share(since(run.began, attempt.began) + attempt.took, whole).max(from + NARROW);
             for place in places {
-                lanes.entry(place).or_default().push(Bar { number, test, round, attempt, from, to, row: 0 });
+                lanes.entry(place).or_default().push(Bar { number, test, attempt, from, to, row: 0 });
             }
         }
     }
@@ -125,8 +124,8 @@ fn draw(page: &mut Page, host: &str, bars: &[Bar<'_>]) {
             bar.from,
             Text(&bar.test.name)
         );
-        if bar.test.attempts.len() > 1 {
-            put!(page, ", attempt {}", bar.round);
+        if bar.test.runs > 1 {
+            put!(page, ", attempt {}", bar.attempt.round);
         }
         put!(page, ": {} in {}</title></rect>", shown(bar).name(), human(bar.attempt.took));
         let whole = bar.attempt.took.max(Duration::from_nanos(1));
