@@ -145,3 +145,51 @@ impl Holding {
 pub(super) fn host_key(id: &str, ip: Option<&str>) -> String {
     format!("host {id} at {}", ip.unwrap_or("an unknown address"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lab(text: &str) -> Lab {
+        Lab::from_toml(text).unwrap()
+    }
+
+    fn bench() -> Lab {
+        lab("lab = 'bench'\nhosts = [{ id = 'r1', ip = '10.0.0.1' }, { id = 'r2', ip = '10.0.0.2' }]")
+    }
+
+    fn held(ids: &[(&str, bool)]) -> Holding {
+        let hosts = ids.iter().map(|(id, shared)| Held { id: (*id).to_owned(), shared: *shared }).collect();
+        Holding::Hosts(Chosen { hosts, ..Chosen::default() })
+    }
+
+    fn texts(claims: Vec<Claim>) -> Vec<String> {
+        claims.into_iter().map(|claim| claim.what + if claim.alone { "" } else { "~" }).collect()
+    }
+
+    #[test]
+    fn hosts_are_claimed_with_a_share_in_their_lab() {
+        let none = HashSet::new();
+        assert_eq!(texts(Holding::Lab.claims(&bench(), &none)), ["lab bench"]);
+        assert_eq!(
+            texts(held(&[("r1", false), ("r2", true)]).claims(&bench(), &none)),
+            ["host r1 at 10.0.0.1", "host r2 at 10.0.0.2~", "lab bench~"]
+        );
+    }
+
+    #[test]
+    fn a_device_of_two_labs_is_claimed_with_either() {
+        let both = HashSet::from([host_key("r1", Some("10.0.0.1"))]);
+        assert_eq!(texts(Holding::Lab.claims(&bench(), &both)), ["lab bench", "host r1 at 10.0.0.1"]);
+    }
+
+    #[test]
+    fn built_in_labs_are_claimed_only_by_host() {
+        let local = Lab::builder("local").host(crate::lab::HostSpec::local("local")).build().unwrap();
+        assert!(Holding::Lab.claims(&local, &HashSet::new()).is_empty());
+        assert_eq!(
+            texts(held(&[("local", false)]).claims(&local, &HashSet::new())),
+            ["host local at an unknown address"]
+        );
+    }
+}

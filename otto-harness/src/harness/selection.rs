@@ -223,6 +223,7 @@ pub(super) fn shuffle(instances: &mut [Instance], seed: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::harness::registry::HostUse;
 
     const fn case(module: &'static str, name: &'static str, labs: &'static [&'static str]) -> TestCase {
         TestCase {
@@ -259,13 +260,20 @@ mod tests {
         if explicit { Labs::choose(&names, &[]) } else { Labs::choose(&[], &names) }
     }
 
+    /// Any lab: it has the hosts `r1` and `s1`.
+    fn outline(lab: &str) -> Outline {
+        let hosts = ["r1", "s1"].map(crate::lab::HostSpec::local);
+        let builder = hosts.into_iter().fold(crate::lab::Lab::builder(lab), crate::lab::LabBuilder::host);
+        Ok(builder.build().unwrap())
+    }
+
     fn names(labs: &Labs) -> Vec<String> {
         let ignored = |one: &Instance| match one.ignored {
             None => "",
             Some(Ignored::NoLab) => " -",
             Some(Ignored::ByAttribute(_)) => " #",
         };
-        select(&mut all(), labs, &hosts).0.iter().map(|one| one.full_name() + ignored(one)).collect()
+        select(&mut all(), labs, &outline).0.iter().map(|one| one.full_name() + ignored(one)).collect()
     }
 
     #[test]
@@ -275,7 +283,7 @@ mod tests {
             names(&labs),
             ["[bench] bgp::converges", "[bench] free", "[bench] many::bench", "[bench] panics", "[bench] zzz #"]
         );
-        assert_eq!(select(&mut all(), &labs, &hosts).1, 2);
+        assert_eq!(select(&mut all(), &labs, &outline).1, 2);
     }
 
     #[test]
@@ -325,7 +333,7 @@ mod tests {
 
     #[test]
     fn filters_are_alternatives_and_exact_ones_may_leave_the_lab_out() {
-        let (instances, _) = select(&mut all(), &labs(&["bench"], true), &hosts);
+        let (instances, _) = select(&mut all(), &labs(&["bench"], true), &outline);
         let kept = |arguments: &[&str]| -> Vec<String> {
             let options = super::super::argv::parse(arguments.iter().map(Into::into), |_| None).unwrap();
             instances.iter().filter(|one| !one.is_filtered_out(&options)).map(|one| one.name.clone()).collect()
@@ -339,9 +347,56 @@ mod tests {
     }
 
     #[test]
+    fn there_is_one_for_each_host_that_fits() {
+        const fn each(pattern: &'static str) -> Option<HostUse> {
+            Some(HostUse { name: None, pattern, shared: false })
+        }
+        static BOTH: TestCase = TestCase { each_host: each(".*"), ..case("suite", "both", &["bench", "other"]) };
+        static NONE: TestCase = TestCase { each_host: each("x.*"), ..case("suite", "none", &[]) };
+        let listed = |labs: &Labs| -> Vec<(String, bool)> {
+            let (instances, _) = select(&mut vec![&BOTH, &NONE], labs, &outline);
+            instances.into_iter().map(|one| (one.name, one.fault.is_some())).collect()
+        };
+        let of =
+            |names: &[(&str, bool)]| names.iter().map(|(name, fault)| ((*name).to_owned(), *fault)).collect::<Vec<_>>();
+        assert_eq!(
+            listed(&labs(&["bench"], true)),
+            of(&[("both::bench::r1", false), ("both::bench::s1", false), ("none", true)])
+        );
+        // Of the lab that is not selected nothing is known.
+        let names = listed(&labs(&["bench"], false));
+        assert!(names.contains(&("both::other".to_owned(), false)), "{names:?}");
+    }
+
+    #[test]
+    fn two_of_one_name_are_found_with_their_places() {
+        static SAME: TestCase = TestCase { line: 9, ..case("other::bgp", "converges", &["bench"]) };
+        let (instances, _) = select(&mut vec![&BENCH, &SAME], &labs(&["bench"], true), &outline);
+        let text = same_names(&instances).unwrap();
+        assert!(text.contains("`[bench] bgp::converges`: at f.rs:9 and at f.rs:1"), "{text}");
+        let (instances, _) = select(&mut all(), &labs(&["bench", "other"], true), &outline);
+        assert_eq!(same_names(&instances), None);
+    }
+
+    #[test]
+    fn tags_select() {
+        static SLOW: TestCase = TestCase { tags: &["slow", "bgp"], ..case("suite", "slow", &["bench"]) };
+        static QUICK: TestCase = TestCase { tags: &["bgp"], ..case("suite", "quick", &["bench"]) };
+        let (instances, _) = select(&mut vec![&SLOW, &QUICK, &FREE], &labs(&["bench"], true), &outline);
+        let kept = |arguments: &[&str]| -> Vec<String> {
+            let options = super::super::argv::parse(arguments.iter().map(Into::into), |_| None).unwrap();
+            instances.iter().filter(|one| !one.is_filtered_out(&options)).map(|one| one.name.clone()).collect()
+        };
+        assert_eq!(kept(&["--tag", "bgp"]), ["quick", "slow"]);
+        assert_eq!(kept(&["--tag", "bgp,other", "--tag", "!slow"]), ["quick"]);
+        assert_eq!(kept(&["--tag", "!bgp"]), ["free"]);
+        assert_eq!(kept(&["--tag", "bg"]), [""; 0]);
+    }
+
+    #[test]
     fn a_seed_is_an_order() {
         let order = |seed| {
-            let (mut instances, _) = select(&mut all(), &labs(&["bench"], true), &hosts);
+            let (mut instances, _) = select(&mut all(), &labs(&["bench"], true), &outline);
             shuffle(&mut instances, seed);
             instances.into_iter().map(|one| one.name).collect::<Vec<_>>()
         };

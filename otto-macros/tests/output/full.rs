@@ -17,15 +17,17 @@ const _: () = {
     ::otto::__private::inventory::submit! {
         ::otto::__private::TestCase { module : ::core::module_path!(), name : "match",
         file : ::core::file!(), line : ::core::line!(), package :
-        ::core::env!("CARGO_PKG_NAME"), labs : & ["rack1", "rack1+rack2"], timeout :
+        ::core::env!("CARGO_PKG_NAME"), labs : & ["rack1", "rack1+rack2"], hosts : & [],
+        each_host : ::core::option::Option::None, tags : & [], timeout :
         ::core::option::Option::Some(::core::time::Duration::from_millis(90000u64)),
-        ignore : ::core::option::Option::Some(::core::option::Option::Some("slow")),
-        should_panic :
-        ::core::option::Option::Some(::core::option::Option::Some("no route")), run : |
+        retries : ::core::option::Option::None, ignore :
+        ::core::option::Option::Some(::core::option::Option::Some("slow")), should_panic
+        : ::core::option::Option::Some(::core::option::Option::Some("no route")), run : |
         context | ::std::boxed::Box::pin(async move { let result = r#match(< OttoContext
         as ::otto::__private::Argument < '_ >> ::from_context(& context), < & OttoContext
         as ::otto::__private::Argument < '_ >> ::from_context(& context)). await; <
         otto::Result < () > as ::otto::__private::TestResult > ::check(& result); { use
-        ::otto::__private::returned:: *; (&& && && Returned(& result)).outcome() } }), }
+        ::otto::__private::returned:: *; (&& && && && Returned(& result)).outcome() } }),
+        }
     }
 };

@@ -1,5 +1,7 @@
 //! The flags there are, `--help`, and what is said of a flag that there is not.
 
+use std::cmp::Reverse;
+
 /// A flag: how it is spelt, whether it takes a value, and what `--help` says of it.
 #[derive(Debug)]
 pub(super) struct Flag {
@@ -100,11 +102,15 @@ pub(super) fn unknown(name: &str) -> String {
         .iter()
         .chain(OTTO)
         .filter(|flag| !flag.long.is_empty())
-        .map(|flag| (strsim::damerau_levenshtein(flag.long, name), flag.long))
+        .map(|flag| {
+            // Of two that are as far away, the one that begins alike.
+            let alike = flag.long.chars().zip(name.chars()).take_while(|(one, other)| one == other).count();
+            (strsim::damerau_levenshtein(flag.long, name), Reverse(alike), flag.long)
+        })
         .min()
-        .filter(|(distance, _)| *distance <= 3);
+        .filter(|(distance, ..)| *distance <= 3);
     match near {
-        Some((_, long)) => format!("unknown flag `--{name}`; did you mean `--{long}`?"),
+        Some((.., long)) => format!("unknown flag `--{name}`; did you mean `--{long}`?"),
         None => format!("unknown flag `--{name}`; `--help` lists all of them"),
     }
 }
