@@ -158,12 +158,15 @@ fn events_tell_it_in_order(events: &[Value]) {
 /// Has the page run in a real browser, whose script says whether it worked.
 fn looks_well_in_a_browser(page: &Path, tests: usize, shows: &str) {
     let profile = tempfile::tempdir().unwrap();
-    let output = Command::new("chromium")
+    let output = Command::new("timeout")
+        .args(["120", "chromium"])
         .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--dump-dom"])
         .arg(format!("--user-data-dir={}", profile.path().display()))
         .arg(format!("file://{}", page.display()))
         .output()
-        .unwrap_or_else(|error| panic!("chromium: {error}; install it with `apt-get install chromium`"));
+        .expect("coreutils are there");
+    let missing = output.status.code() == Some(127);
+    assert!(!missing, "there is no chromium; install it with `apt-get install chromium`");
     let dom = String::from_utf8_lossy(&output.stdout);
     let root = dom.split_once("<html").and_then(|(_, rest)| rest.split_once('>')).map(|(root, _)| root.to_owned());
     let root = root.unwrap_or_else(|| panic!("no page: {}", String::from_utf8_lossy(&output.stderr)));
