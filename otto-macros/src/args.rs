@@ -11,7 +11,7 @@ use syn::{Error, LitStr, Path, Result};
 
 use crate::errors::Errors;
 
-const KNOWN: [&str; 4] = ["crate", "lab", "labs", "timeout"];
+const KNOWN: [&str; 6] = ["crate", "lab", "labs", "setup", "teardown", "timeout"];
 
 /// Options that otto will have, so that they are told apart from a slip of the pen.
 const LATER: [&str; 5] = ["each_host", "hosts", "retries", "shared", "tags"];
@@ -22,6 +22,8 @@ pub(crate) struct Args {
     pub(crate) krate: Option<Path>,
     pub(crate) labs: Vec<LitStr>,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) setup: Option<Duration>,
+    pub(crate) teardown: Option<Duration>,
 }
 
 impl Args {
@@ -53,7 +55,9 @@ impl Args {
             "crate" => self.krate = Some(path(&value.assigned(name, "otto_harness")?)?),
             "lab" => self.labs = vec![lab(&value.assigned(name, r#""bench""#)?)?],
             "labs" => self.labs = labs(&value.assigned(name, r#"["bench1", "bench2"]"#)?)?,
-            "timeout" => self.timeout = Some(timeout(&value.assigned(name, r#""90s""#)?)?),
+            "timeout" => self.timeout = Some(limit(name, value)?),
+            "setup" => self.setup = Some(limit(name, value)?),
+            "teardown" => self.teardown = Some(limit(name, value)?),
             later if LATER.contains(&later) => {
                 return Err(Error::new(name.span(), format!("`{later}` is not supported yet")));
             }
@@ -195,13 +199,14 @@ fn lab_name(text: &LitStr) -> Result<LitStr> {
     Ok(LitStr::new(&parts.join("+"), text.span()))
 }
 
-fn timeout(value: &TokenStream) -> Result<Duration> {
+fn limit(name: &Ident, value: Value) -> Result<Duration> {
     const USAGE: &str = "write it as \"90s\", \"1m30s\" or \"250ms\"";
+    let value = &value.assigned(name, r#""90s""#)?;
     let Some(text) = string(value) else {
         return Err(Error::new_spanned(value, format!("expected a duration in quotes: {USAGE}")));
     };
     match duration(&text.value()) {
-        Some(Duration::ZERO) => Err(Error::new(text.span(), "a timeout of zero leaves no time to run")),
+        Some(Duration::ZERO) => Err(Error::new(text.span(), format!("a {name} of zero leaves no time to run"))),
         Some(timeout) => Ok(timeout),
         None => Err(Error::new(text.span(), format!("`{}` is no duration: {USAGE}", text.value()))),
     }

@@ -46,6 +46,14 @@ pub(super) struct Settings {
     pub(super) dry_run: bool,
     log_command_output: bool,
     pub(super) output_dir: Option<PathBuf>,
+    pub(super) of_test: Option<OfTest>,
+}
+
+/// What the harness knows of the test that a context is for.
+#[derive(Debug, Clone)]
+pub(crate) struct OfTest {
+    /// Where its attachments go if there is no output folder. Made when there is one.
+    pub(crate) folder: PathBuf,
 }
 
 impl Settings {
@@ -83,6 +91,12 @@ impl OpenContext {
         self
     }
 
+    /// For a test, which can be skipped, and whose failed checks the harness reports.
+    pub(crate) fn of_test(mut self, test: OfTest) -> Self {
+        self.settings.of_test = Some(test);
+        self
+    }
+
     /// Opens it. It is then yours to [`close`](OttoContext::close), and is not the active context until
     /// [`set_context`](crate::set_context) makes it that.
     ///
@@ -109,14 +123,16 @@ impl OpenContext {
     /// a panic, a future that is dropped.
     ///
     /// # Errors
-    /// If the lab cannot be loaded; what the body returns; else, if hosts did not close in time, which.
+    /// If the lab cannot be loaded; what the body returns; else, if hosts did not close in time, which; else, if
+    /// [checks](OttoContext::expect_that) had failed, those.
     pub async fn with<T, F>(self, body: F) -> Result<T>
     where
         F: AsyncFnOnce(OttoContext) -> Result<T>,
     {
         let ctx = self.open().await?;
-        let scope = ctx.scope().clone();
-        unwind::closing(with_active(ctx.clone(), body(ctx)), move || scope.close()).await
+        let (scope, checked) = (ctx.scope().clone(), ctx.clone());
+        let value = unwind::closing(with_active(ctx.clone(), body(ctx)), move || scope.close()).await?;
+        checked.check_checks().map(|()| value)
     }
 }
 

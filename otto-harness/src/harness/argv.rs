@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use libtest_mimic::{Arguments, ColorSetting, FormatSetting};
 
+use super::budget::Limits;
 use super::duration;
 
 /// A flag: how it is spelt, whether it takes a value, and what `--help` says of it.
@@ -62,6 +63,8 @@ const OTTO: &[Flag] = &[
     flag("skip-reservation-check", Some('R'), None, "Run without looking at the reservations"),
     flag("dry-run", None, None, "Contact no host; commands answer `NotRun`"),
     flag("timeout", None, Some("DURATION"), "The limit of tests that set none of their own: 90s, 5m (default: 5m)"),
+    flag("setup-timeout", None, Some("DURATION"), "What making a test's fixtures may take (default: 30s)"),
+    flag("teardown-timeout", None, Some("DURATION"), "What closing its fixtures and hosts may take (default: 8s)"),
     flag("fail-fast", None, None, "Begin no test after one has failed"),
     flag("output-dir", None, Some("DIR"), "Where tests write their files"),
 ];
@@ -88,7 +91,8 @@ pub(super) struct Options {
     pub(super) as_user: Option<String>,
     pub(super) skip_reservation_check: bool,
     pub(super) dry_run: bool,
-    pub(super) timeout: Option<Duration>,
+    /// `--setup-timeout`, `--timeout`, `--teardown-timeout`.
+    pub(super) limits: Limits,
     pub(super) fail_fast: bool,
     pub(super) shuffle: bool,
     pub(super) seed: Option<u64>,
@@ -247,7 +251,9 @@ impl Options {
             "as-user" => self.as_user = Some(value),
             "skip-reservation-check" => self.skip_reservation_check = true,
             "dry-run" => self.dry_run = true,
-            "timeout" => self.timeout = Some(duration::parse(&value).map_err(|why| format!("{given}: {why}"))?),
+            "timeout" => self.limits.test = Some(limit(&value, given)?),
+            "setup-timeout" => self.limits.setup = Some(limit(&value, given)?),
+            "teardown-timeout" => self.limits.teardown = Some(limit(&value, given)?),
             "fail-fast" => self.fail_fast = true,
             "shuffle" => self.shuffle = true,
             "shuffle-seed" => {
@@ -260,6 +266,10 @@ impl Options {
         }
         Ok(())
     }
+}
+
+fn limit(value: &str, given: &str) -> Result<Duration, String> {
+    duration::parse(value).map_err(|why| format!("{given}: {why}"))
 }
 
 /// What is said of a flag that nobody knows, with the nearest one that there is.
@@ -351,7 +361,7 @@ mod tests {
         );
         let options = with(&["--lab", "z", "--timeout", "1m", "--as-user=eve"], &variables).unwrap();
         assert_eq!(options.labs, ["z"]);
-        assert_eq!(options.timeout, Some(Duration::from_secs(60)));
+        assert_eq!(options.limits.test, Some(Duration::from_secs(60)));
         assert_eq!(options.as_user.as_deref(), Some("eve"));
     }
 

@@ -4,15 +4,18 @@
 
 use std::process::ExitCode;
 
-mod argument;
 mod argv;
+mod budget;
 mod case;
 mod duration;
 mod exit;
+pub mod fixtures;
 mod gate;
+mod lab_fixture;
 mod list;
 mod main_macro;
 mod outcome;
+mod output;
 mod panic;
 pub mod private;
 pub mod registry;
@@ -25,6 +28,7 @@ mod twin;
 mod watchdog;
 mod wiring;
 
+pub use lab_fixture::LabFixture;
 pub use runtime::runtime;
 pub use twin::run_under_libtest;
 

@@ -4,10 +4,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use crate::context::OttoContext;
+use super::fixtures::{Fixture, Made};
 
 /// The future of one test. It is made and polled on the test's own thread, so it need not be `Send`.
-pub type TestFuture = Pin<Box<dyn Future<Output = Outcome>>>;
+pub type TestFuture<'f> = Pin<Box<dyn Future<Output = Outcome> + 'f>>;
 
 /// How a test's body ended, when it did not panic: `Err` has the text of its error, causes included.
 pub type Outcome = Result<(), String>;
@@ -27,14 +27,20 @@ pub struct TestCase {
     pub package: &'static str,
     /// The labs it runs on: none (whichever is selected), one (`lab = "a+b"`), or several (`labs = [..]`), one instance each.
     pub labs: &'static [&'static str],
-    /// Its own limit.
+    /// Its own limits: of its body, of its setup, of its teardown.
     pub timeout: Option<Duration>,
+    /// See `timeout`.
+    pub setup: Option<Duration>,
+    /// See `timeout`.
+    pub teardown: Option<Duration>,
     /// `#[ignore]`, with the reason if it gave one.
     pub ignore: Option<Option<&'static str>>,
     /// `#[should_panic]`, with the expected part of the message if it gave one.
     pub should_panic: Option<Option<&'static str>>,
-    /// Makes the future of its body.
-    pub run: fn(OttoContext) -> TestFuture,
+    /// Its arguments, in order.
+    pub fixtures: &'static [Fixture],
+    /// Makes the future of its body, from what the fixtures made.
+    pub run: for<'f> fn(&'f mut [Made]) -> TestFuture<'f>,
 }
 
 inventory::collect!(TestCase);

@@ -9,22 +9,24 @@ use std::hash::BuildHasher;
 use std::io;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use libtest_mimic::{Completion, Failed, Trial};
 
 use super::argv::{self, Options};
+use super::budget::Limits;
 use super::case;
 use super::exit::Exit;
 use super::gate::Gate;
+use super::lab_fixture::{self, Needs};
 use super::list;
+use super::output;
 use super::panic;
 use super::registry::TestCase;
-use super::report::{self, Runner};
+use super::report::{self, Fine, Runner};
 use super::selection::{self, Ignored, Instance, Labs};
 use super::signals;
 use super::wiring::{Project, Refused, Setting};
@@ -168,7 +170,7 @@ struct Shared {
     fail_fast: bool,
     dry_run: bool,
     output_dir: Option<PathBuf>,
-    timeout: Option<Duration>,
+    limits: Limits,
     runner: Runner,
     as_user: Option<String>,
     /// For nextest, which digs the message of a failure out of stderr.
@@ -198,19 +200,22 @@ fn run(options: &mut Options, kept: Vec<Instance>, filtered: usize, loaded: &BTr
         fail_fast: options.fail_fast,
         dry_run: options.dry_run,
         output_dir: options.output_dir.clone(),
-        timeout: options.timeout,
+        limits: options.limits,
         runner: if report::under_nextest() { Runner::Nextest } else { Runner::Otto },
         as_user: options.as_user.clone(),
         errors: Mutex::default(),
         dirt: Mutex::default(),
     });
 
+    lab_fixture::set_limits(options.limits);
     let forced = forced(options);
     let waiting = kept.len();
     let mut trials: Vec<_> = (0..filtered).map(|_| Trial::test(FILTERED, || Ok(()))).collect();
     trials.extend(kept.into_iter().map(|instance| {
         let lab = instance.lab.as_ref().and_then(|name| loaded.get(name)).cloned();
-        trial(instance, lab, forced, &shared)
+        let needs =
+            lab.as_ref().filter(|_| will_run(&instance, options)).map(|lab| Needs::of(instance.case, lab.name()));
+        trial(instance, lab, needs, forced, &shared)
     }));
 
     let mut mimic = options.mimic.clone();
@@ -236,6 +241,10 @@ fn run(options: &mut Options, kept: Vec<Instance>, filtered: usize, loaded: &BTr
     for error in shared.errors.lock().unwrap_or_else(PoisonError::into_inner).iter() {
         eprintln!("Error: {error}");
     }
+    let of_labs = lab_fixture::take_failures();
+    for error in &of_labs {
+        eprintln!("Error: {error}");
+    }
     for (number, line) in shared.dirt.lock().unwrap_or_else(PoisonError::into_inner).iter().enumerate() {
         if number == 0 {
             eprintln!("otto: hosts are dirty, because something may still run on them:");
@@ -246,7 +255,7 @@ fn run(options: &mut Options, kept: Vec<Instance>, filtered: usize, loaded: &BTr
         return Exit::Signal(number);
     }
     match ended {
-        Ok(Ok(Ok(conclusion))) if !conclusion.has_failed() => Exit::Success,
+        Ok(Ok(Ok(conclusion))) if !conclusion.has_failed() && of_labs.is_empty() => Exit::Success,
         Ok(Ok(Ok(_))) => Exit::Failed,
         Ok(_) => {
             eprintln!("error: the results cannot be written: {}", io::Error::from(io::ErrorKind::BrokenPipe));
@@ -259,7 +268,7 @@ fn run(options: &mut Options, kept: Vec<Instance>, filtered: usize, loaded: &BTr
     }
 }
 
-fn trial(instance: Instance, lab: Option<Lab>, forced: bool, shared: &Arc<Shared>) -> Trial {
+fn trial(instance: Instance, lab: Option<Lab>, needs: Option<Needs>, forced: bool, shared: &Arc<Shared>) -> Trial {
     let (name, kind) = (instance.name.clone(), instance.lab.clone().unwrap_or_default());
     let ignored = instance.ignored.clone();
     // A flag shows no reason, so it is used only where it decides, or where there is none.
@@ -270,7 +279,7 @@ fn trial(instance: Instance, lab: Option<Lab>, forced: bool, shared: &Arc<Shared
             Ok(reason.map_or_else(Completion::ignored, Completion::ignored_with))
         }
         (Some(Ignored::NoLab), _) if !forced => Ok(Completion::ignored_with(instance.how_to_select())),
-        (_, Some(lab)) => run_one(&instance, lab, &shared),
+        (_, Some(lab)) => run_one(&instance, lab, needs, &shared),
         _ => {
             let text = format!("no lab is selected for it: {}", instance.how_to_select());
             shared
@@ -285,14 +294,16 @@ fn trial(instance: Instance, lab: Option<Lab>, forced: bool, shared: &Arc<Shared
     .with_ignored_flag(flagged)
 }
 
-fn run_one(instance: &Instance, lab: Lab, shared: &Shared) -> Result<Completion, Failed> {
+fn run_one(instance: &Instance, lab: Lab, needs: Option<Needs>, shared: &Shared) -> Result<Completion, Failed> {
     let lab_name = instance.lab.as_deref().unwrap_or_default();
     let Some(_permit) = shared.gate.enter(lab_name, || shared.stopped().is_some()) else {
         return Ok(Completion::ignored_with(shared.stopped().unwrap_or_default()));
     };
+    // Dropped before the permit: what is closed then uses the devices of the lab.
+    let _needs = needs;
     let setting = Setting {
         dry_run: shared.dry_run,
-        output_dir: shared.output_dir.as_deref().map(|dir| output_dir(dir, lab_name, &instance.name)),
+        output_dir: shared.output_dir.as_deref().map(|dir| output::of_test(dir, lab_name, &instance.name)),
     };
     let rerun = report::rerun(
         shared.runner,
@@ -301,10 +312,15 @@ fn run_one(instance: &Instance, lab: Lab, shared: &Shared) -> Result<Completion,
         lab_name,
         shared.as_user.as_deref(),
     );
-    let report = case::run(instance.case, &instance.name, lab, setting, shared.timeout);
+    let report = case::run(instance.case, &instance.name, lab, setting, shared.limits);
     let dirt = report.left.running.iter().map(|line| format!("{line} (left by test {})", instance.name));
     shared.dirt.lock().unwrap_or_else(PoisonError::into_inner).extend(dirt);
-    report.judge(instance.case, lab_name, &rerun).map(|()| Completion::Completed).map_err(|failure| {
+    let judged = report.judge(instance.case, lab_name, &rerun);
+    if let (Ok(Fine::Skipped(why)), Runner::Nextest) = (&judged, shared.runner) {
+        // It shows no reason, and calls this a pass.
+        eprintln!("otto: test {} was skipped: {why}", instance.name);
+    }
+    judged.map(Completion::from).map_err(|failure| {
         if shared.fail_fast {
             shared.stop.store(true, Ordering::Relaxed);
         }
@@ -315,8 +331,11 @@ fn run_one(instance: &Instance, lab: Lab, shared: &Shared) -> Result<Completion,
     })
 }
 
-/// The folder of one test inside `--output-dir`, so that tests do not overwrite each other's files.
-fn output_dir(dir: &Path, lab: &str, name: &str) -> PathBuf {
-    let safe = |name: &str| name.replace("::", ".").replace(['/', '\0'], "_");
-    dir.join(safe(lab)).join(safe(name))
+impl From<Fine> for Completion {
+    fn from(fine: Fine) -> Self {
+        match fine {
+            Fine::Passed => Self::Completed,
+            Fine::Skipped(why) => Self::ignored_with(why),
+        }
+    }
 }

@@ -12,8 +12,10 @@ use std::thread;
 use super::argv::{self, Options};
 use super::case;
 use super::gate::Gate;
+use super::lab_fixture::{self, Needs};
+use super::output;
 use super::registry::TestCase;
-use super::report::{self, Runner};
+use super::report::{self, Fine, Runner};
 use super::selection::{self, Ignored, Labs};
 use super::signals::{self, Running};
 use super::wiring::{Project, Setting};
@@ -36,6 +38,7 @@ fn process() -> Result<&'static Process, String> {
             let options = argv::parse([], |name| std::env::var(name).ok())?;
             let project = Project::discover(&options).map_err(|refused| refused.text)?;
             let labs = project.choose_labs(&options).map_err(|refused| refused.text)?;
+            lab_fixture::set_limits(options.limits);
             // libtest has its own `--test-threads`, so only the labs are kept apart here.
             Ok(Process { options, project, labs, gate: Gate::new(usize::MAX), checked: Mutex::default() })
         })
@@ -92,16 +95,26 @@ fn run(module: &str, name: &str) -> Result<(), String> {
             return Err("interrupted before it began".to_owned());
         };
         let options = &process.options;
-        let setting = Setting { dry_run: options.dry_run, output_dir: options.output_dir.clone() };
+        // It does not say which tests it runs, so this one is the last that is known of.
+        let needs = Needs::of(case, loaded.name());
+        let setting = Setting {
+            dry_run: options.dry_run,
+            output_dir: options.output_dir.as_deref().map(|dir| output::of_test(dir, lab, &instance.name)),
+        };
         // libtest names this thread after the test, `r#` included, unless it runs all tests on the main one.
         let thread = thread::current();
         let own_name = thread.name().filter(|name| *name != "main").unwrap_or(&instance.name);
         let rerun =
             report::rerun(Runner::Libtest, case, (own_name, &instance.full_name()), lab, options.as_user.as_deref());
-        let report = case::run(case, own_name, loaded, setting, options.timeout);
-        if let Err(failure) = report.judge(case, lab, &rerun) {
-            failures.push(failure.text);
+        let report = case::run(case, own_name, loaded, setting, options.limits);
+        match report.judge(case, lab, &rerun) {
+            Ok(Fine::Passed) => {}
+            // libtest cannot be told at run time that a test is ignored.
+            Ok(Fine::Skipped(why)) => eprintln!("otto: test {own_name} was skipped: {why}"),
+            Err(failure) => failures.push(failure.text),
         }
+        drop(needs);
+        failures.extend(lab_fixture::take_failures());
     }
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\n\n")) }
 }

@@ -22,9 +22,12 @@ macro_rules! test {
                     package: env!("CARGO_PKG_NAME"),
                     labs: &["sim"],
                     timeout: None,
+                    setup: None,
+                    teardown: None,
                     ignore: None,
                     should_panic: None,
-                    run: |_ctx| Box::pin($name()),
+                    fixtures: &[],
+                    run: |_made| Box::pin($name()),
                 }
             }
         }

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
+pub(super) use self::names::part;
 use self::page::Page;
 use crate::result::CommandStatus;
 use crate::session::Observer;
