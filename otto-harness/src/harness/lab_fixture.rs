@@ -1,7 +1,7 @@
 //! Fixtures that the tests of a lab share: made when the first test asks, closed after the last test that needs them.
 //!
-//! How many tests still need one is known from their arguments before any of them runs. One that only another fixture
-//! asked for is closed with the last test of its lab.
+//! How many tests still need one is known from their arguments before any of them runs. What a test's own fixtures ask for
+//! is not, so none is closed as long as tests that have some are to come.
 
 use std::any::{Any, TypeId, type_name};
 use std::collections::HashMap;
@@ -140,8 +140,18 @@ struct One {
     close: fn(Shared) -> Closing,
 }
 
-/// A type on a lab, or the lab as a whole.
-type Key = (Option<TypeId>, String);
+/// What a test needs, on which lab.
+type Key = (Need, String);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Need {
+    /// The lab as a whole.
+    Lab,
+    /// Whatever its own fixtures may ask for.
+    Any,
+    /// A fixture of this type.
+    Type(TypeId),
+}
 
 #[derive(Default)]
 struct All {
@@ -176,10 +186,11 @@ pub(super) struct Needs(Vec<Key>);
 impl Needs {
     /// Those of a test on that lab, all of its attempts included.
     pub(super) fn of(case: &TestCase, lab: &str) -> Self {
-        let mut keys: Vec<_> =
-            case.fixtures.iter().filter_map(|fixture| Some((Some(fixture.of_lab()?), lab.to_owned()))).collect();
-        keys.push((None, lab.to_owned()));
-        keys.dedup();
+        let needs = case
+            .fixtures
+            .iter()
+            .filter_map(|fixture| if fixture.is_own() { Some(Need::Any) } else { fixture.of_lab().map(Need::Type) });
+        let keys: Vec<Key> = needs.chain([Need::Lab]).map(|need| (need, lab.to_owned())).collect();
         let mut all = all();
         for key in &keys {
             *all.pending.entry(key.clone()).or_default() += 1;
@@ -191,25 +202,23 @@ impl Needs {
 impl Drop for Needs {
     fn drop(&mut self) {
         let mut all = all();
-        let mut over = Vec::new();
-        for key in self.0.drain(..) {
-            let Some(count) = all.pending.get_mut(&key) else { continue };
-            *count -= 1;
-            if *count == 0 {
-                all.pending.remove(&key);
-                over.push(key);
+        for key in &self.0 {
+            if let Some(count) = all.pending.get_mut(key) {
+                *count -= 1;
             }
         }
+        let is_over = |need, lab: &str| all.pending.get(&(need, lab.to_owned())).is_none_or(|count| *count == 0);
         let mut to_close = Vec::new();
         for one in &all.made {
-            let of_lab = over.iter().any(|(id, lab)| id.is_none() && *lab == one.lab);
-            let of_type = over.iter().any(|(id, lab)| *id == Some(one.id) && *lab == one.lab);
-            // One that another fixture holds is closed with the lab.
-            let is_free = match &*one.state.borrow() {
-                State::Made(made) => Arc::strong_count(made) == 1,
-                _ => true,
+            let is_needed = !is_over(Need::Type(one.id), &one.lab) || !is_over(Need::Any, &one.lab);
+            // One that a test asked for by hand is closed with the lab.
+            let is_held = match &*one.state.borrow() {
+                State::Made(made) => Arc::strong_count(made) > 1,
+                // By whoever was here before.
+                State::Closing | State::Closed => continue,
+                _ => false,
             };
-            if of_lab || (of_type && is_free) {
+            if is_over(Need::Lab, &one.lab) || !(is_needed || is_held) {
                 to_close.push((Arc::clone(one), one.state.send_replace(State::Closing)));
             }
         }
