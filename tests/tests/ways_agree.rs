@@ -24,7 +24,7 @@ enum End {
 
 use End::{Fails, Ignored, OtherLab, Passes, Skips};
 
-const TABLE: [(&str, End); 16] = [
+const TABLE: [(&str, End); 17] = [
     ("passes", Passes),
     ("fails", Fails("no route to the peer\n  caused by: the cable is out")),
     ("fails_at_a_command", Fails("ls /nowhere")),
@@ -38,6 +38,7 @@ const TABLE: [(&str, End); 16] = [
     ("of_another_lab", OtherLab("there is no lab `rack`")),
     ("checks", Fails("2 checks failed:\n  tests/tests/ways/suite.rs:")),
     ("leaves_a_fixture_open", Fails("the test passed, and then: fixture `Relay` did not close: the relay is stuck")),
+    ("waits", Ignored("it ends when somebody ends it")),
     ("has_no_fixture", Fails("cannot set up the test: fixture `Camera`: no route to the peer")),
     ("shares", Passes),
     ("shares_too", Passes),
@@ -189,6 +190,47 @@ fn nextest_with_and_without_otto_s_own_main() {
             }
         }
     }
+}
+
+/// What nextest's time-out and Ctrl-C do to a test: the fixture is closed, which it says, and the verdict is right.
+#[test]
+fn one_that_nextest_ends_is_torn_down_first() {
+    nextest();
+    build();
+    let folder = TempDir::new().unwrap();
+    let config = settings(folder.path());
+    let mut text = fs::read_to_string(&config).unwrap();
+    text.insert_str(
+        0,
+        "[profile.default]\nslow-timeout = { period = \"1s\", terminate-after = 1, grace-period = \"10s\" }\n",
+    );
+    fs::write(&config, text.replacen("\n[profile.default]\n", "\n", 1)).unwrap();
+    let run = ["nextest", "run", "--run-ignored", "only", "--config-file", config.to_str().unwrap()];
+    let said = cargo(&[&run[..], &SUITES[..], &["-E", "test(suite::waits)"]].concat());
+    said.expect(100, &["2 tests run", "2 timed out", "Error: interrupted by SIGTERM"]);
+    let closed = "fixture `Relay` did not close: the relay is stuck";
+    // By both runners of the test, on both streams.
+    assert!(said.err.matches(closed).count() >= 2, "{}", said.err);
+    let junit = fs::read_to_string(folder.path().join("junit.xml")).unwrap();
+    assert!(junit.matches("interrupted by SIGTERM").count() >= 2, "{junit}");
+}
+
+/// The file that users are told to copy.
+#[test]
+fn the_recipe_s_settings_are_accepted_and_put_a_lab_in_its_group() {
+    nextest();
+    build();
+    let file = package().join("../docs/ci/nextest.toml");
+    let folder = TempDir::new().unwrap();
+    // The group of a lab that this suite has.
+    let text = fs::read_to_string(&file).unwrap().replace("bench", "local");
+    let config = folder.path().join("nextest.toml");
+    fs::write(&config, text).unwrap();
+    let file = config.to_str().unwrap();
+    let shown = cargo(
+        &[&["nextest", "show-config", "test-groups", "--profile", "lab", "--config-file", file], &SUITES[..4]].concat(),
+    );
+    shown.expect(0, &["group: local (max threads = 1)", "[local] suite::passes"]);
 }
 
 #[test]

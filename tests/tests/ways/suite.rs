@@ -92,6 +92,13 @@ async fn leaves_a_fixture_open(relay: &mut Relay) {
     relay.0 = "off";
 }
 
+#[otto::test(lab = "local")]
+#[ignore = "it ends when somebody ends it"]
+async fn waits(_: &Relay) {
+    eprintln!("waiting");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+}
+
 struct Camera;
 
 impl FromContext for Camera {
