@@ -49,7 +49,7 @@ pub(super) fn run(case: &'static TestCase, name: &str, lab: Lab, setting: Settin
     if let Err(error) = spawned {
         return Report::new(End::Setup(format!("cannot start a thread for the test: {error}").into()));
     }
-    let report = watchdog::wait(name, &result, &progress).unwrap_or_else(|stuck| give_up(case, &stuck, budgets));
+    let report = watchdog::wait(&result, &progress).unwrap_or_else(|stuck| give_up(case, &stuck, budgets));
     recorder.closed();
     Report { redactor, recorded: recorder.recorded(), output_dir, ..report }
 }

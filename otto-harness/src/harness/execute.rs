@@ -15,6 +15,7 @@ use super::gate::{Claim, Gate};
 use super::holding::Holding;
 use super::lab_fixture::Needs;
 use super::output;
+use super::progress;
 use super::record::{Attempt, Verdict};
 use super::report::{self, Failure, Runner};
 use super::reports::Reporting;
@@ -63,6 +64,7 @@ impl Shared {
     /// A test is over, or will not be begun.
     fn ended(&self, number: Number, verdict: Verdict, reason: Option<String>) {
         self.collector.ended(number, verdict, reason);
+        progress::ended(verdict);
         self.reporting.test_ended(|| self.collector.test(number));
     }
 
@@ -87,6 +89,14 @@ pub(super) struct Job {
 }
 
 impl Job {
+    /// What it waits for before it begins.
+    fn place(&self) -> String {
+        match &self.holding {
+            Holding::Lab => self.instance.lab.clone().unwrap_or_default(),
+            Holding::Hosts(chosen) => chosen.hosts.iter().map(|host| host.id.as_str()).collect::<Vec<_>>().join(" "),
+        }
+    }
+
     /// Why it is not run; nothing, if its `#[ignore]` says nothing.
     pub(super) fn why_not(&self) -> Option<String> {
         match &self.instance.ignored {
@@ -137,11 +147,13 @@ fn run_one(job: &Job, lab: &Lab, needs: Option<Needs>, shared: &Shared) -> Resul
         Judged { verdict: Verdict::Failed, reason: Some(fault.clone()), failure }
     } else {
         let stopped = || shared.stopped().is_some();
+        let waiting = progress::waiting(&job.place());
         let Some(_permit) = shared.gate.enter(job.claims.clone(), stopped) else {
             let why = shared.stopped().unwrap_or_default();
             shared.ended(number, Verdict::Ignored, Some(why.to_owned()));
             return Ok(Completion::ignored_with(why));
         };
+        drop(waiting);
         // Taken before the first test was begun, and dropped before the permit: what is closed then uses the hosts.
         let _needs = needs;
         shared.reporting.test_started(|| shared.collector.test(number));
@@ -180,6 +192,7 @@ fn attempt(job: &Job, lab: Lab, shared: &Shared) -> Attempted {
     let setting = Setting { output_dir: output_dir.clone(), declared: job.holding.declared(), recorder };
     let rerun = Shared::rerun(shared.runner, instance, shared.as_user.as_deref());
     let (began, since) = (SystemTime::now(), Instant::now());
+    let _shown = progress::running(&instance.name, lab_name, &setting.recorder);
     let report = case::run(instance.case, &instance.name, lab, setting, shared.limits);
     let took = since.elapsed();
     let dirt = report.left.running.iter().map(|line| format!("{line} (left by test {})", instance.name));
@@ -190,6 +203,7 @@ fn attempt(job: &Job, lab: Lab, shared: &Shared) -> Attempted {
     let attachments = report.attachments.clone();
     let attempted = Attempted::new(report.judge(instance.case, lab_name, &rerun), if_failed, is_last);
     let attempt = Attempt {
+        round,
         began,
         took,
         verdict: attempted.verdict,

@@ -24,6 +24,7 @@ mod output;
 mod panic;
 mod plan;
 pub mod private;
+mod progress;
 mod record;
 mod recorder;
 pub mod registry;

@@ -100,6 +100,8 @@ pub(super) struct TestRecord {
 /// One time that a test ran.
 #[derive(Debug, Clone)]
 pub(super) struct Attempt {
+    /// Which of all attempts at its test it is, from 1 on.
+    pub(super) round: u64,
     pub(super) began: SystemTime,
     /// Setup, body and teardown.
     pub(super) took: Duration,

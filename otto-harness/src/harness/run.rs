@@ -26,6 +26,7 @@ use super::lab_fixture;
 use super::list;
 use super::panic;
 use super::plan;
+use super::progress::Showing;
 use super::registry::TestCase;
 use super::report::{self, Runner};
 use super::reports::Reporting;
@@ -251,9 +252,11 @@ fn run(options: &Options, jobs: Vec<Job>, filtered: usize) -> Exit {
     mimic.test_threads = Some(if threads == 1 { 1 } else { waiting.clamp(2, MAX_WAITING) });
     lab_fixture::set_limits(options.limits);
     let forced = forced(options);
+    let tests = jobs.len();
     let mut trials: Vec<_> = (0..filtered).map(|_| Trial::test(FILTERED, || Ok(()))).collect();
     trials.extend(jobs.into_iter().map(|job| execute::trial(job, forced, &shared)));
 
+    let showing = Showing::begin(options, tests);
     // libtest-mimic panics when nobody reads its output.
     let ended = thread::scope(|scope| {
         let stop = Arc::clone(&shared.stop);
@@ -263,6 +266,7 @@ fn run(options: &Options, jobs: Vec<Job>, filtered: usize) -> Exit {
         });
         printing.map(thread::ScopedJoinHandle::join)
     });
+    drop(showing);
     for error in shared.errors.lock().unwrap_or_else(PoisonError::into_inner).iter() {
         eprintln!("Error: {error}");
     }

@@ -7,6 +7,7 @@ use libtest_mimic::{ColorSetting, FormatSetting};
 
 use super::Options;
 use crate::harness::duration;
+use crate::harness::progress::Mode;
 use crate::harness::reports::path;
 
 /// As many as `retries` of the attribute may be.
@@ -82,6 +83,14 @@ impl Options {
             "junit" => self.junit = Some(path(value, given)?),
             "report" => self.report = Some(path(value, given)?),
             "events" => self.events = Some(path(value, given)?),
+            "progress" => {
+                self.progress = match value.as_str() {
+                    "auto" => Mode::Auto,
+                    "plain" => Mode::Plain,
+                    "never" => Mode::Never,
+                    _ => return Err(format!("{given} is `{value}`; it may be auto, plain or never")),
+                };
+            }
             "tag" => {
                 for tag in value.split(',').map(str::trim) {
                     match tag.strip_prefix('!') {

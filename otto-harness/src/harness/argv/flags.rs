@@ -64,6 +64,12 @@ pub(super) const OTTO: &[Flag] = &[
     flag("junit", None, Some("PATH"), "Write a JUnit report"),
     flag("report", None, Some("PATH"), "Write a report as one HTML file"),
     flag("events", None, Some("PATH"), "Write what happens, as it happens: JSON, an event a line"),
+    flag(
+        "progress",
+        None,
+        Some("auto|plain|never"),
+        "How running tests are shown: live on a terminal, else a line for slow ones",
+    ),
 ];
 
 /// Flags of libtest that are settings of a run rather than of one call, so that they have a variable as otto's own do.

@@ -9,6 +9,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::harness::progress;
 use libtest_mimic::Arguments;
 
 use super::budget::Limits;
@@ -65,6 +66,7 @@ pub(super) struct Options {
     pub(super) report: Option<PathBuf>,
     /// The event file.
     pub(super) events: Option<PathBuf>,
+    pub(super) progress: progress::Mode,
     /// The flags that were given, and how they were spelt.
     given: Vec<Given>,
     /// As they were given, without the program's name.

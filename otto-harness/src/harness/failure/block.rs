@@ -102,7 +102,7 @@ fn line(text: &mut String, label: &str, value: &str) {
 }
 
 fn about(recorded: &Recorded, host: &str) -> String {
-    let about = recorded.hosts.iter().find(|(id, _)| id == host).map(|(_, about)| about.as_str());
+    let about = recorded.hosts.iter().find(|(id, about)| id == host && about != host).map(|(_, about)| about.as_str());
     about.map(|about| format!(" ({about})")).unwrap_or_default()
 }
 

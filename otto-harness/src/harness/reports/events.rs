@@ -109,7 +109,7 @@ enum Event<'a> {
         lab: Option<&'a str>,
         verdict: &'a str,
         ok: bool,
-        attempts: usize,
+        attempts: u64,
         reason: Option<&'a str>,
         millis: f64,
     },
@@ -202,7 +202,7 @@ impl Events {
             lab: test.lab.as_deref(),
             verdict: test.verdict.name(),
             ok: !test.verdict.is_failure(),
-            attempts: test.attempts.len(),
+            attempts: test.runs,
             reason: test.reason.as_deref(),
             millis: millis(test.attempts.iter().map(|attempt| attempt.took).sum()),
         });

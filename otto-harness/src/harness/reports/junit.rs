@@ -70,7 +70,7 @@ fn case(test: &TestRecord) -> TestCase {
         ("hosts", test.hosts.join(" ")),
         ("tags", test.tags.join(" ")),
         ("verdict", test.verdict.name().to_owned()),
-        ("attempts", test.attempts.len().to_string()),
+        ("attempts", test.runs.to_string()),
         ("passed-attempts", test.passes.to_string()),
         ("rerun", test.rerun.clone()),
     ];

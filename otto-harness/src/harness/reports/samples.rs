@@ -37,6 +37,7 @@ pub(in crate::harness) fn running(host: &str, session: &str, what: &str) -> Comm
 
 pub(in crate::harness) fn attempt(verdict: Verdict, after: u64, took: u64) -> Attempt {
     Attempt {
+        round: 1,
         began: noon() + Duration::from_millis(after),
         took: Duration::from_millis(took),
         verdict,
@@ -51,7 +52,8 @@ pub(in crate::harness) fn attempt(verdict: Verdict, after: u64, took: u64) -> At
 }
 
 /// A test on the lab `bench` that holds `router1`.
-pub(in crate::harness) fn test(name: &str, verdict: Verdict, attempts: Vec<Attempt>) -> TestRecord {
+pub(in crate::harness) fn test(name: &str, verdict: Verdict, mut attempts: Vec<Attempt>) -> TestRecord {
+    attempts.iter_mut().zip(1..).for_each(|(attempt, round)| attempt.round = round);
     TestRecord {
         name: name.to_owned(),
         lab: Some("bench".to_owned()),

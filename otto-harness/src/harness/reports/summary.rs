@@ -21,7 +21,7 @@ pub(in crate::harness) fn summary(run: &RunRecord) -> String {
             let first = test.attempts.iter().find_map(|attempt| attempt.failure.as_deref()?.lines().next());
             let why = first.map(|line| format!(": {line}")).unwrap_or_default();
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "    {} ({} attempts){why}", test.name, test.attempts.len());
+            let _ = writeln!(text, "    {} ({} attempts){why}", test.name, test.runs);
         }
     }
     let ran: Vec<_> = run.tests.iter().filter(|test| !test.attempts.is_empty()).collect();
