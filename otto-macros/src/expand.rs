@@ -12,8 +12,9 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{LitStr, Path, ReturnType};
 
-use crate::args::Args;
+use crate::args::{Args, option};
 use crate::errors::Errors;
+use crate::hosts::{HostUse, check_arguments};
 use crate::signature::{Argument, By, Marker, TestFn};
 
 /// The whole macro, free of `proc_macro`, so that tests can call it.
@@ -24,6 +25,7 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
         // Never without the item: an editor would have nothing to complete in, and each use of it would be an error more.
         return item.into_iter().chain(errors.to_tokens()).collect();
     };
+    check_arguments(&args, function.arguments().map(|argument| argument.fixture), &mut errors);
     let expanded = match function.check() {
         Ok(()) => test(&args, &function),
         Err(error) => {
@@ -62,6 +64,10 @@ fn registration(args: &Args, function: &TestFn) -> TokenStream {
     let name = name_of(function);
     let line = quote_spanned!(sig.ident.span()=> ::core::line!());
     let labs = &args.labs;
+    let retries = option(args.retries.map(|retries| quote!(#retries)));
+    let tags = &args.tags;
+    let hosts = args.hosts.iter().chain(&args.shared).map(|one| one.to_tokens(&otto));
+    let each_host = option(args.each_host.as_ref().map(|one: &HostUse| one.to_tokens(&otto)));
     let [timeout, setup, teardown] = [args.timeout, args.setup, args.teardown].map(duration);
     let fixtures = function.arguments().map(|Argument { fixture, .. }| {
         // Types are named rather than inferred, at their own place, so that the compiler complains about `u32` and not
@@ -89,7 +95,11 @@ fn registration(args: &Args, function: &TestFn) -> TokenStream {
                     line: #line,
                     package: ::core::env!("CARGO_PKG_NAME"),
                     labs: &[#(#labs),*],
+                    hosts: &[#(#hosts),*],
+                    each_host: #each_host,
+                    tags: &[#(#tags),*],
                     timeout: #timeout,
+                    retries: #retries,
                     setup: #setup,
                     teardown: #teardown,
                     ignore: #ignore,
@@ -126,7 +136,7 @@ fn run(otto: &TokenStream, function: &TestFn) -> TokenStream {
         <#named as #otto::__private::TestResult>::check(&#result);
         {
             use #otto::__private::returned::*;
-            (&&&&&&Returned(&#result)).outcome()
+            (&&&&&&&&Returned(&#result)).outcome()
         }
     };
     quote! {
@@ -162,10 +172,6 @@ fn duration(limit: Option<Duration>) -> TokenStream {
         let millis = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
         quote!(::core::time::Duration::from_millis(#millis))
     }))
-}
-
-fn option(value: Option<TokenStream>) -> TokenStream {
-    value.map_or_else(|| quote!(::core::option::Option::None), |value| quote!(::core::option::Option::Some(#value)))
 }
 
 fn otto(path: Option<&Path>) -> TokenStream {

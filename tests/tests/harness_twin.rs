@@ -16,7 +16,11 @@ const PLAIN: TestCase = TestCase {
     line: line!(),
     package: env!("CARGO_PKG_NAME"),
     labs: &["sim"],
+    hosts: &[],
+    each_host: None,
+    tags: &[],
     timeout: None,
+    retries: None,
     setup: None,
     teardown: None,
     ignore: None,
@@ -35,7 +39,7 @@ fn counts() -> TestFuture<'static> {
 }
 
 inventory::submit! { TestCase { name: "counts", run: |_made| counts(), ..PLAIN } }
-inventory::submit! { TestCase { name: "fails", run: |_made| Box::pin(async { Err("no route".to_owned()) }), ..PLAIN } }
+inventory::submit! { TestCase { name: "fails", run: |_made| Box::pin(async { Err("no route".into()) }), ..PLAIN } }
 inventory::submit! { TestCase { name: "panics", run: |_made| Box::pin(async { panic!("boom") }), ..PLAIN } }
 inventory::submit! { TestCase { name: "elsewhere", labs: &["bench"], ..PLAIN } }
 inventory::submit! {

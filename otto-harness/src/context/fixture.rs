@@ -6,6 +6,8 @@ use std::error::Error as StdError;
 use std::future::Future;
 
 use super::OttoContext;
+use crate::error::{Error, ErrorKind, Result};
+use crate::host::Host;
 
 /// A type that a test can have as an argument: a fixture.
 ///
@@ -104,6 +106,23 @@ impl FromContext for OttoContext {
 
     async fn from_context(ctx: &OttoContext) -> Result<Self, Infallible> {
         Ok(ctx.clone())
+    }
+
+    fn kind() -> FixtureKind {
+        FixtureKind::Handle
+    }
+}
+
+/// The host that `each_host` made the test for.
+impl FromContext for Host {
+    type Error = Error;
+
+    async fn from_context(ctx: &OttoContext) -> Result<Self> {
+        ctx.each_host().ok_or_else(|| {
+            Error::new(ErrorKind::Invalid, "the test does not say which host its argument is").hint(
+                "`each_host = \"router.*\"` makes a test for each; others come from the context: `ctx.get_host(…)`",
+            )
+        })
     }
 
     fn kind() -> FixtureKind {

@@ -3,6 +3,7 @@
 mod active;
 mod attach;
 mod checks;
+mod declared;
 mod fixture;
 mod open;
 mod scope;
@@ -21,13 +22,15 @@ pub use active::{
     try_get_context,
 };
 pub(crate) use checks::listed as listed_checks;
+pub(crate) use declared::Declared;
 #[doc(hidden)]
 pub use fixture::FixtureKind;
 pub use fixture::FromContext;
-pub(crate) use open::OfTest;
+pub(crate) use open::{OfTest, Watcher};
 pub use open::{OpenContext, open_context};
 pub use scope::HostScope;
 pub(crate) use skip::Skipped;
+pub(crate) use transcript::spell_out;
 
 use crate::command::IntoCommands;
 use crate::error::{Error, ErrorKind, Result};
@@ -74,8 +77,9 @@ impl OttoContext {
         // Of all hosts, because one may be reached, or spoken of, from another.
         let secrets = Redactor::of_hosts(lab.hosts());
         Redactor::warn_of_short(lab.hosts());
-        let make =
-            |spec: &crate::lab::HostSpec| Host::with(spec, settings.observer(&spec.id), &secrets, settings.dry_run);
+        let make = |spec: &crate::lab::HostSpec| {
+            Host::with(spec, settings.audience(spec, &secrets), &secrets, settings.dry_run)
+        };
         let hosts: IndexMap<_, _> = lab.hosts().map(|spec| (spec.id.clone(), make(spec))).collect();
         let local = hosts.get(LOCAL).cloned().unwrap_or_else(|| make(&crate::lab::HostSpec::local(LOCAL)));
         let scope = HostScope::default();
@@ -95,13 +99,22 @@ impl OttoContext {
         }))
     }
 
-    /// The host with that id. `local` is this machine in every lab.
+    /// The host with that id, or the one that the test bound that name to: `hosts(dut = "tag:arch=arm")`. `local` is this
+    /// machine in every lab.
     ///
     /// # Errors
-    /// If there is none: one of kind [`ErrorKind::Host`] that lists the ids, nearest first.
+    /// One of kind [`ErrorKind::Host`]: if there is none, with the ids, nearest first; if the test said which hosts it uses,
+    /// and this is none of them.
     pub fn get_host(&self, id: impl AsRef<str>) -> Result<Host> {
-        let id = id.as_ref();
+        let mut id = id.as_ref();
+        let declared = self.0.settings.declared.as_ref();
+        if let Some(bound) = declared.and_then(|declared| declared.id_of(id)) {
+            id = bound;
+        }
         if let Some(host) = self.0.hosts.get(id) {
+            if let Some(declared) = declared.filter(|_| id != LOCAL) {
+                declared.check(id, self.0.lab.name())?;
+            }
             return Ok(host.clone());
         }
         if id == LOCAL {
@@ -111,10 +124,27 @@ impl OttoContext {
         Err(Error::new(ErrorKind::Host, message).hint(self.ids_nearest_to(id)))
     }
 
-    /// All hosts of the lab, in its order.
+    /// As [`get_host`](Self::get_host), for names that are bound: `ctx.host("dut")?`.
+    ///
+    /// # Errors
+    /// As [`get_host`](Self::get_host).
+    pub fn host(&self, name: impl AsRef<str>) -> Result<Host> {
+        self.get_host(name)
+    }
+
+    /// All hosts of the lab, in its order; of a test that said which hosts it uses, those.
     #[must_use]
     pub fn all_hosts(&self) -> Vec<Host> {
-        self.0.hosts.values().cloned().collect()
+        match &self.0.settings.declared {
+            Some(declared) => declared.ids.iter().filter_map(|id| self.0.hosts.get(id)).cloned().collect(),
+            None => self.0.hosts.values().cloned().collect(),
+        }
+    }
+
+    /// The host that `each_host` made the running test for.
+    pub(crate) fn each_host(&self) -> Option<Host> {
+        let id = self.0.settings.declared.as_ref()?.each.as_ref()?;
+        self.0.hosts.get(id).cloned()
     }
 
     /// The hosts of the lab whose id the regex matches in full, in lab order.

@@ -13,7 +13,8 @@ use tokio::time::{timeout, timeout_at};
 use super::budget::{Budget, Budgets, Limits};
 use super::fixtures::{Fixture, Made};
 use super::panic::{self, Catch, Panicked};
-use super::registry::TestCase;
+use super::recorder::Recorder;
+use super::registry::{Fault, TestCase};
 use super::report::{End, Left, Report};
 use super::runtime::runtime;
 use super::signals::{self, Running};
@@ -34,21 +35,23 @@ pub(super) fn run(case: &'static TestCase, name: &str, lab: Lab, setting: Settin
     let (sender, result) = mpsc::channel();
     let redactor = Redactor::of_hosts(lab.hosts());
     let of_test = wiring::of_test(&setting, lab.name(), name);
+    let (recorder, output_dir) = (setting.recorder.clone(), setting.output_dir.clone());
     let spawned = thread::Builder::new().name(name.to_owned()).spawn({
-        let (progress, redactor) = (Arc::clone(&progress), redactor.clone());
+        let (progress, redactor, recorder) = (Arc::clone(&progress), redactor.clone(), recorder.clone());
         move || {
             panic::watch_this_thread(case.should_panic.is_some(), None);
             panic::redact_this_thread(redactor);
             let opening = wiring::open(lab, setting, of_test);
             // The receiver is gone if this thread was given up.
-            let _ = sender.send(runtime().block_on(phases(case, opening, budgets, &progress)));
+            let _ = sender.send(runtime().block_on(phases(case, opening, budgets, &progress, &recorder)));
         }
     });
     if let Err(error) = spawned {
-        return Report::new(End::Setup(format!("cannot start a thread for the test: {error}")));
+        return Report::new(End::Setup(format!("cannot start a thread for the test: {error}").into()));
     }
-    let report = watchdog::wait(name, &result, &progress).unwrap_or_else(|stuck| give_up(case, &stuck, budgets));
-    Report { redactor, ..report }
+    let report = watchdog::wait(&result, &progress).unwrap_or_else(|stuck| give_up(case, &stuck, budgets));
+    recorder.closed();
+    Report { redactor, recorded: recorder.recorded(), output_dir, ..report }
 }
 
 async fn phases(
@@ -56,9 +59,10 @@ async fn phases(
     opening: impl Future<Output = crate::error::Result<OttoContext>>,
     budgets: Budgets,
     progress: &Progress,
+    recorder: &Recorder,
 ) -> Report {
     let mut setup = Setup { deadline: tokio::time::Instant::now() + budgets.setup.limit, budget: budgets.setup };
-    let opened = setup.step("the context", None, async { opening.await.map_err(|error| error.chain()) }).await;
+    let opened = setup.step("the context", None, async { opening.await.map_err(|error| Fault::of(&error)) }).await;
     let ctx = match opened {
         Ok(ctx) => ctx,
         Err(end) => return Report::new(end),
@@ -83,11 +87,12 @@ async fn phases(
     }
 
     let (end, took) = if let Some(end) = failed {
+        recorder.ending();
         (end, Duration::ZERO)
     } else {
         progress.enter(Phase::Body, budgets.body.limit, Some(ctx.clone()));
         let began = Instant::now();
-        let (end, dropped) = body(case, &ctx, &mut made, budgets.body).await;
+        let (end, dropped) = body(case, &ctx, &mut made, budgets.body, recorder).await;
         let took = began.elapsed();
         let end = match (end, dropped) {
             (End::Done(Ok(())) | End::Skipped(_), Err(panicked)) => End::Panicked(panicked),
@@ -113,7 +118,7 @@ impl Setup {
         &mut self,
         what: &str,
         ctx: Option<&OttoContext>,
-        step: impl Future<Output = Result<T, String>>,
+        step: impl Future<Output = Result<T, Fault>>,
     ) -> Result<T, End> {
         let mut step = Catch::new(step);
         let done = tokio::select! {
@@ -122,9 +127,11 @@ impl Setup {
             why = skipped(ctx) => Err(End::Skipped(why)),
             done = timeout_at(self.deadline, &mut step) => match done {
                 Ok(Ok(Ok(value))) => Ok(value),
-                Ok(Ok(Err(error))) if ctx.is_some() => Err(End::Setup(format!("{what}: {error}"))),
+                Ok(Ok(Err(error))) if ctx.is_some() => {
+                    Err(End::Setup(Fault { text: format!("{what}: {}", error.text), ..error }))
+                }
                 Ok(Ok(Err(error))) => Err(End::Setup(error)),
-                Ok(Err(panicked)) => Err(End::Setup(format!("{what} {}", panicked.text))),
+                Ok(Err(panicked)) => Err(End::Setup(format!("{what} {}", panicked.text).into())),
                 Err(_) => Err(End::SetupTimedOut { what: what.to_owned(), budget: self.budget }),
             },
         };
@@ -134,7 +141,7 @@ impl Setup {
             return Err(End::Skipped(why));
         }
         match dropped {
-            Err(panicked) if done.is_ok() => Err(End::Setup(format!("{what} {}", panicked.text))),
+            Err(panicked) if done.is_ok() => Err(End::Setup(format!("{what} {}", panicked.text).into())),
             _ => done,
         }
     }
@@ -148,7 +155,13 @@ async fn skipped(ctx: Option<&OttoContext>) -> String {
     }
 }
 
-async fn body(case: &TestCase, ctx: &OttoContext, made: &mut [Made], budget: Budget) -> (End, Result<(), Panicked>) {
+async fn body(
+    case: &TestCase,
+    ctx: &OttoContext,
+    made: &mut [Made],
+    budget: Budget,
+    recorder: &Recorder,
+) -> (End, Result<(), Panicked>) {
     let mut body = Catch::new(wiring::with_active(ctx.clone(), async { (case.run)(made).await }));
     let end = tokio::select! {
         biased;
@@ -162,6 +175,8 @@ async fn body(case: &TestCase, ctx: &OttoContext, made: &mut [Made], budget: Bud
             (Err(_), _) => End::TimedOut(budget),
         },
     };
+    // What is given up from here on was running when the test ended.
+    recorder.ending();
     (end, body.discard())
 }
 
@@ -196,7 +211,7 @@ async fn close_one(
 ) -> Result<(), String> {
     let mut closing = Catch::new(wiring::with_active(ctx.clone(), (fixture.close)(one)));
     let closed = match timeout(limit, &mut closing).await {
-        Ok(Ok(closed)) => closed,
+        Ok(Ok(closed)) => closed.map_err(|fault| fault.text),
         Ok(Err(panicked)) => Err(panicked.text),
         Err(_) => Err(format!("not done within {limit:.2?}, its share of the teardown\n  hint: {budget}")),
     };

@@ -5,13 +5,13 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
+use super::registry::Fault;
 use crate::context::{FixtureKind, FromContext, OttoContext};
-use crate::error::chain;
 
 /// A fixture that was made.
 pub type Made = Box<dyn Any>;
 
-type Step<'a, T> = Pin<Box<dyn Future<Output = Result<T, String>> + 'a>>;
+type Step<'a, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + 'a>>;
 
 /// How the fixtures of one type are made and closed.
 #[derive(Clone, Copy)]
@@ -32,13 +32,13 @@ impl Fixture {
             make: |ctx| {
                 Box::pin(async move {
                     let made = T::from_context(ctx).await;
-                    made.map(|made| Box::new(made) as Made).map_err(|error| chain(&*error.into()))
+                    made.map(|made| Box::new(made) as Made).map_err(|error| Fault::of(&*error.into()))
                 })
             },
             close: |made| {
                 Box::pin(async move {
                     match made.downcast::<T>() {
-                        Ok(made) => made.close().await.map_err(|error| chain(&*error.into())),
+                        Ok(made) => made.close().await.map_err(|error| Fault::of(&*error.into())),
                         // It was made by the function above.
                         Err(_) => Ok(()),
                     }

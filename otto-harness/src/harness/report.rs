@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::budget::Budget;
+use super::failure::{Scene, block};
 use super::panic::Panicked;
-use super::registry::{Outcome, TestCase};
+use super::recorder::Recorded;
+use super::registry::{Fault, Outcome, TestCase};
 use super::selection::base_name;
 use super::watchdog::Phase;
 use crate::context::{OttoContext, listed_checks};
@@ -20,7 +22,7 @@ pub(super) enum End {
     Done(Outcome),
     Panicked(Panicked),
     /// Its context or one of its fixtures could not be made.
-    Setup(String),
+    Setup(Fault),
     SetupTimedOut {
         what: String,
         budget: Budget,
@@ -41,6 +43,13 @@ pub(super) enum End {
         signal: Option<i32>,
         vanished: bool,
     },
+}
+
+impl End {
+    /// Whether the test was ended from outside, wherever it was.
+    fn is_cut_off(&self) -> bool {
+        matches!(self, Self::TimedOut(_) | Self::Interrupted(_) | Self::Stuck { .. })
+    }
 }
 
 /// A test that did not fail.
@@ -80,6 +89,10 @@ pub(super) struct Report {
     pub(super) attachments: Vec<(String, PathBuf)>,
     /// Knows what none of its texts may show.
     pub(super) redactor: Redactor,
+    /// What its hosts did.
+    pub(super) recorded: Recorded,
+    /// Where its transcripts are.
+    pub(super) output_dir: Option<PathBuf>,
 }
 
 /// The text of a failed test.
@@ -98,8 +111,9 @@ impl Report {
 
     /// Of a test that began.
     pub(super) fn of(end: End, took: Duration, left: Left) -> Self {
-        let (checks, attachments, redactor) = (Vec::new(), Vec::new(), Redactor::default());
-        Self { end, took, left, checks, attachments, redactor }
+        let (checks, attachments) = (Vec::new(), Vec::new());
+        let (redactor, recorded) = (Redactor::default(), Recorded::default());
+        Self { end, took, left, checks, attachments, redactor, recorded, output_dir: None }
     }
 
     /// With what the test said of itself.
@@ -133,12 +147,16 @@ impl Report {
                     "\n\n  took {:.2?} on lab {lab}; the test is at {}:{}",
                     self.took, case.file, case.line
                 );
-                if let Some(left) = self.left.open {
-                    let _ = write!(text, "\n  left open: {left}");
-                }
-                for line in self.left.running {
-                    let _ = write!(text, "\n  left on {line}");
-                }
+                let scene = Scene {
+                    text: &self.redactor.text(&text),
+                    recorded: &self.recorded,
+                    cut_off: self.end.is_cut_off(),
+                    open: self.left.open.as_deref(),
+                    running: &self.left.running,
+                    output_dir: self.output_dir.as_deref(),
+                };
+                let block = block(&scene);
+                text.push_str(&block);
                 for (_, path) in &self.attachments {
                     let _ = write!(text, "\n  attached: {}", path.display());
                 }
@@ -174,12 +192,13 @@ impl Report {
 #[expect(clippy::option_option, reason = "as `TestCase` has it: not marked, marked, marked with a message")]
 fn verdict(end: &End, should_panic: Option<Option<&str>>) -> Result<Fine, String> {
     match (end, should_panic) {
+        (End::Done(Err(error)), None) if error.infrastructure => Err(format!("infrastructure: {}", error.text)),
+        (End::Done(Err(error)), None) => Err(error.text.clone()),
         (End::Skipped(why), _) => Ok(Fine::Skipped(why.clone())),
         (End::Done(Ok(())), None) => Ok(Fine::Passed),
-        (End::Done(Err(error)), None) => Err(error.clone()),
         (End::Done(Ok(())), Some(_)) => Err("did not panic, and is marked #[should_panic]".to_owned()),
         (End::Done(Err(error)), Some(_)) => {
-            Err(format!("returned an error instead of the panic it is to show: {error}"))
+            Err(format!("returned an error instead of the panic it is to show: {}", error.text))
         }
         (End::Panicked(panicked), None) => Err(panicked.text.clone()),
         (End::Panicked(panicked), Some(expected)) => match (expected, &panicked.message) {
@@ -190,7 +209,10 @@ fn verdict(end: &End, should_panic: Option<Option<&str>>) -> Result<Fine, String
                 panicked.text
             )),
         },
-        (End::Setup(why), _) => Err(format!("cannot set up the test: {why}")),
+        (End::Setup(why), _) if why.infrastructure => {
+            Err(format!("infrastructure: cannot set up the test: {}", why.text))
+        }
+        (End::Setup(why), _) => Err(format!("cannot set up the test: {}", why.text)),
         (End::SetupTimedOut { what, budget }, _) => {
             Err(format!("cannot set up the test: {what} was not ready within {:?}\n  hint: {budget}", budget.limit))
         }

@@ -106,6 +106,7 @@ async fn watch_signals(ready: mpsc::Sender<()>) -> std::io::Result<()> {
         if received().is_some() {
             // Nobody waits for anything now, but what is on this machine can be ended without waiting.
             kill_all();
+            super::progress::restore();
             super::exit::unguard();
             std::process::exit(128 + number);
         }

@@ -11,7 +11,6 @@ use crate::context::OttoContext;
 /// How long after its limit a phase may still end by itself.
 const GRACE: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(100);
-const SLOW: Duration = Duration::from_secs(60);
 
 /// Whether a thread was left behind that may never end.
 static ABANDONED: AtomicBool = AtomicBool::new(false);
@@ -71,9 +70,7 @@ impl Progress {
 }
 
 /// Waits for a test's result, and gives its thread up when it is stuck.
-pub(super) fn wait<T>(name: &str, result: &Receiver<T>, progress: &Progress) -> Result<T, Box<Stuck>> {
-    let began = Instant::now();
-    let mut said_slow = false;
+pub(super) fn wait<T>(result: &Receiver<T>, progress: &Progress) -> Result<T, Box<Stuck>> {
     let mut signalled = None;
     loop {
         let vanished = match result.recv_timeout(TICK) {
@@ -97,10 +94,6 @@ pub(super) fn wait<T>(name: &str, result: &Receiver<T>, progress: &Progress) -> 
                 context: state.context.take(),
                 vanished,
             }));
-        }
-        if !said_slow && began.elapsed() > SLOW {
-            said_slow = true;
-            eprintln!("test {name} has been running for over {} seconds", SLOW.as_secs());
         }
     }
 }

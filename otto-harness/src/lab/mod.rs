@@ -4,6 +4,7 @@
 //! finds labs by name, and a [`ProjectConfig`] says where. See `docs/design/labs.md`.
 
 mod catalog;
+mod choice;
 mod config;
 pub(crate) mod diagnose;
 pub(crate) mod fields;
@@ -12,6 +13,8 @@ pub(crate) mod json;
 mod login;
 mod merge;
 mod model;
+mod need;
+pub(crate) mod pattern;
 mod schema;
 mod secret;
 mod selection;
@@ -24,9 +27,11 @@ mod toml;
 pub(crate) mod tree;
 
 pub use catalog::{BuiltinLab, LabCatalog};
+pub use choice::{Choice, WhyNot};
 pub use config::{ProjectConfig, ReservationConfig};
 pub use login::LoginOptions;
 pub use model::{Lab, LabBuilder};
+pub use need::{Mode, Need};
 pub use secret::Secret;
 pub use selection::LabSelection;
 pub use serial::{Flow, Parity, SerialOptions};

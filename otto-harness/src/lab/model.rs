@@ -127,6 +127,15 @@ impl Lab {
         self.0.hosts.get(id)
     }
 
+    /// The place of a host in lab order.
+    pub(crate) fn position(&self, id: &str) -> Option<usize> {
+        self.0.hosts.get_index_of(id)
+    }
+
+    pub(crate) fn at(&self, index: usize) -> Option<&HostSpec> {
+        self.0.hosts.get_index(index).map(|(_, host)| host)
+    }
+
     /// What the lab as a whole requires to be reserved; its hosts may require more, see
     /// [`required_resources`](crate::reservations::required_resources).
     #[must_use]

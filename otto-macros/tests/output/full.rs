@@ -17,7 +17,8 @@ const _: () = {
     ::otto::__private::inventory::submit! {
         ::otto::__private::TestCase { module : ::core::module_path!(), name : "match",
         file : ::core::file!(), line : ::core::line!(), package :
-        ::core::env!("CARGO_PKG_NAME"), labs : & ["rack1", "rack1+rack2"], timeout :
+        ::core::env!("CARGO_PKG_NAME"), labs : & ["rack1", "rack1+rack2"], hosts : & [],
+        each_host : ::core::option::Option::None, tags : & [], timeout :
         ::core::option::Option::Some(::core::time::Duration::from_millis(90000u64)),
         setup : ::core::option::Option::None, teardown : ::core::option::Option::None,
         ignore : ::core::option::Option::Some(::core::option::Option::Some("slow")),

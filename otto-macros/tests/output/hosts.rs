@@ -1,0 +1,31 @@
+#[::core::prelude::v1::test]
+fn forwards() {
+    ::otto::__private::run_under_libtest(::core::module_path!(), "forwards")
+}
+#[doc(hidden)]
+const _: () = {
+    #[allow(clippy::unused_async)]
+    async fn forwards(ctx: OttoContext, host: Host) {}
+    ::otto::__private::inventory::submit! {
+        ::otto::__private::TestCase { module : ::core::module_path!(), name : "forwards",
+        file : ::core::file!(), line : ::core::line!(), package :
+        ::core::env!("CARGO_PKG_NAME"), labs : & ["bench"], hosts : &
+        [::otto::__private::HostUse { name : ::core::option::Option::None, pattern :
+        "switch1", shared : false }, ::otto::__private::HostUse { name :
+        ::core::option::Option::Some("type"), pattern : "tag:arch=arm", shared : false },
+        ::otto::__private::HostUse { name : ::core::option::Option::Some("gw"), pattern :
+        "gw1", shared : true }, ::otto::__private::HostUse { name :
+        ::core::option::Option::None, pattern : "dns1", shared : true }], each_host :
+        ::core::option::Option::Some(::otto::__private::HostUse { name :
+        ::core::option::Option::None, pattern : "router.*", shared : false }), tags : &
+        ["smoke", "bgp"], timeout : ::core::option::Option::None, retries :
+        ::core::option::Option::Some(2u32), ignore : ::core::option::Option::None,
+        should_panic : ::core::option::Option::None, run : | context |
+        ::std::boxed::Box::pin(async move { let result = forwards(< OttoContext as
+        ::otto::__private::Argument < '_ >> ::from_context(& context), < Host as
+        ::otto::__private::Argument < '_ >> ::from_context(& context)). await; < () as
+        ::otto::__private::TestResult > ::check(& result); { use
+        ::otto::__private::returned:: *; (&& && && && Returned(& result)).outcome() } }),
+        }
+    }
+};
