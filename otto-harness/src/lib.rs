@@ -29,11 +29,13 @@ pub mod sim;
 
 pub use command::{Expect, IntoCommands, IntoLimit, Limit, LogMode, ShellCommand};
 pub use context::{
-    ContextToken, HostScope, OpenContext, OttoContext, all_hosts, do_for_all_hosts, get_context, get_host,
+    ContextToken, FromContext, HostScope, OpenContext, OttoContext, all_hosts, do_for_all_hosts, get_context, get_host,
     open_context, reset_context, run_on_all_hosts, set_context, try_get_context,
 };
 pub use error::{Error, ErrorKind, Phase, Result};
 pub use fleet::{DoForAll, HostResults, HostResultsExt, RunOnAll};
+#[doc(inline)]
+pub use harness::LabFixture;
 pub use host::{Host, SerialHost, SshHost, TelnetHost};
 pub use indexmap::IndexMap;
 pub use lab::{

@@ -13,7 +13,8 @@ use syn::{Error, LitStr, Path, Result};
 use crate::errors::Errors;
 use crate::hosts::{HostUse, check_both, each_host, host_list};
 
-const KNOWN: [&str; 9] = ["crate", "each_host", "hosts", "lab", "labs", "retries", "shared", "tags", "timeout"];
+const KNOWN: [&str; 11] =
+    ["crate", "each_host", "hosts", "lab", "labs", "retries", "setup", "shared", "tags", "teardown", "timeout"];
 
 #[derive(Default)]
 pub(crate) struct Args {
@@ -30,6 +31,8 @@ pub(crate) struct Args {
     pub(crate) each_host: Option<HostUse>,
     /// Whether `each_host` was given at all, understood or not.
     pub(crate) has_each_host: bool,
+    pub(crate) setup: Option<Duration>,
+    pub(crate) teardown: Option<Duration>,
 }
 
 impl Args {
@@ -63,12 +66,14 @@ impl Args {
             "crate" => self.krate = Some(path(&value.assigned(name, "otto_harness")?)?),
             "lab" => self.labs = vec![lab(&value.assigned(name, r#""bench""#)?)?],
             "labs" => self.labs = labs(&value.assigned(name, r#"["bench1", "bench2"]"#)?)?,
-            "timeout" => self.timeout = Some(timeout(&value.assigned(name, r#""90s""#)?)?),
             "retries" => self.retries = Some(retries(&value.assigned(name, "1")?)?),
             "tags" => self.tags = tags(&value.listed(name, r#""smoke", "bgp""#)?)?,
             "hosts" => self.hosts = host_list(name, &value.listed(name, r#""router1", "switch.*""#)?, false)?,
             "shared" => self.shared = host_list(name, &value.listed(name, r#""dns1""#)?, true)?,
             "each_host" => self.each_host = Some(each_host(&value.assigned(name, r#""router.*""#)?)?),
+            "timeout" => self.timeout = Some(limit(name, value)?),
+            "setup" => self.setup = Some(limit(name, value)?),
+            "teardown" => self.teardown = Some(limit(name, value)?),
             unknown => return Err(Error::new(name.span(), unknown_option(unknown))),
         }
         Ok(())
@@ -267,13 +272,14 @@ fn retries(value: &TokenStream) -> Result<u32> {
     }
 }
 
-fn timeout(value: &TokenStream) -> Result<Duration> {
+fn limit(name: &Ident, value: Value) -> Result<Duration> {
     const USAGE: &str = "write it as \"90s\", \"1m30s\" or \"250ms\"";
+    let value = &value.assigned(name, r#""90s""#)?;
     let Some(text) = string(value) else {
         return Err(Error::new_spanned(value, format!("expected a duration in quotes: {USAGE}")));
     };
     match duration(&text.value()) {
-        Some(Duration::ZERO) => Err(Error::new(text.span(), "a timeout of zero leaves no time to run")),
+        Some(Duration::ZERO) => Err(Error::new(text.span(), format!("a {name} of zero leaves no time to run"))),
         Some(timeout) => Ok(timeout),
         None => Err(Error::new(text.span(), format!("`{}` is no duration: {USAGE}", text.value()))),
     }

@@ -1,9 +1,13 @@
 //! A lab that is open: its hosts, and the scope that closes them. See `docs/design/context.md`.
 
 mod active;
+mod attach;
+mod checks;
 mod declared;
+mod fixture;
 mod open;
 mod scope;
+mod skip;
 mod transcript;
 
 use std::fmt;
@@ -17,10 +21,15 @@ pub use active::{
     ContextToken, all_hosts, do_for_all_hosts, get_context, get_host, reset_context, run_on_all_hosts, set_context,
     try_get_context,
 };
+pub(crate) use checks::listed as listed_checks;
 pub(crate) use declared::Declared;
-pub(crate) use open::Watcher;
+#[doc(hidden)]
+pub use fixture::FixtureKind;
+pub use fixture::FromContext;
+pub(crate) use open::{OfTest, Watcher};
 pub use open::{OpenContext, open_context};
 pub use scope::HostScope;
+pub(crate) use skip::Skipped;
 pub(crate) use transcript::spell_out;
 
 use crate::command::IntoCommands;
@@ -56,6 +65,11 @@ struct Inner {
     local: Host,
     scope: HostScope,
     settings: open::Settings,
+    /// Knows what no file and no error may show.
+    secrets: Redactor,
+    checks: checks::Checks,
+    attachments: attach::Attachments,
+    skip: skip::Skip,
 }
 
 impl OttoContext {
@@ -72,7 +86,17 @@ impl OttoContext {
         for host in hosts.values().chain([&local]) {
             scope.own(host.clone());
         }
-        Self(Arc::new(Inner { lab, hosts, local, scope, settings }))
+        Self(Arc::new(Inner {
+            lab,
+            hosts,
+            local,
+            scope,
+            settings,
+            secrets,
+            checks: checks::Checks::default(),
+            attachments: attach::Attachments::default(),
+            skip: skip::Skip::default(),
+        }))
     }
 
     /// The host with that id, or the one that the test bound that name to: `hosts(dut = "tag:arch=arm")`. `local` is this
@@ -174,16 +198,31 @@ impl OttoContext {
     /// [`HostScope::close`]. Closing twice does no harm.
     ///
     /// # Errors
-    /// If hosts did not close in time; it names them.
+    /// If hosts did not close in time; it names them. Else, if [checks](Self::expect_that) had failed; it lists them.
     #[must_use = "nothing is closed until it is awaited"]
     pub fn close(&self) -> BoxFuture<'static, Result<()>> {
-        self.0.scope.close()
+        let (closed, ctx) = (self.0.scope.close(), self.clone());
+        Box::pin(async move { closed.await.and_then(|()| ctx.check_checks()) })
     }
 
-    /// As [`close`](Self::close); says also what may still run on its hosts after that, a line for each.
-    pub(crate) async fn close_and_look(&self) -> (Result<()>, Vec<String>) {
+    /// Another context for the same lab, with hosts of its own, which belongs to no test but is made for the harness.
+    pub(crate) fn sibling(&self, folder: std::path::PathBuf) -> Self {
+        let mut settings = self.0.settings.clone();
+        settings.output_dir = settings.output_dir.map(|_| folder.clone());
+        settings.of_test = Some(OfTest { folder });
+        Self::new(self.0.lab.clone(), settings)
+    }
+
+    /// The folder of the test that it was made for, whether or not there is one yet; `None` for one opened by hand.
+    pub(crate) fn folder_of_test(&self) -> Option<&Path> {
+        let of_test = self.0.settings.of_test.as_ref()?;
+        Some(self.output_dir().unwrap_or(&of_test.folder))
+    }
+
+    /// Closes all hosts in that time; says also what may still run on its hosts after that, a line for each.
+    pub(crate) async fn close_and_look(&self, limit: std::time::Duration) -> (Result<()>, Vec<String>) {
         let hosts = self.0.scope.hosts();
-        let closed = self.close().await;
+        let closed = self.0.scope.close_within(limit).await;
         let dirt =
             |host: &Host| host.dirt().into_iter().map(|dirt| format!("{}: {dirt}", host.id())).collect::<Vec<_>>();
         (closed, hosts.iter().flat_map(dirt).collect())

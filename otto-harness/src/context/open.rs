@@ -52,12 +52,20 @@ pub(super) struct Settings {
     /// The hosts that the test said it uses, if it did.
     pub(super) declared: Option<Declared>,
     watcher: Option<Arc<dyn Watcher>>,
+    pub(super) of_test: Option<OfTest>,
 }
 
 /// Who watches all hosts of a context for otto itself. See [`Audience::insider`].
 pub(crate) trait Watcher: Send + Sync + fmt::Debug {
     /// The observer of this host, which is given everything as it came and shows nothing that this redactor knows.
     fn host(&self, spec: &HostSpec, redactor: &Redactor) -> Arc<dyn Observer>;
+}
+
+/// What the harness knows of the test that a context is for.
+#[derive(Debug, Clone)]
+pub(crate) struct OfTest {
+    /// Where its attachments go if there is no output folder. Made when there is one.
+    pub(crate) folder: PathBuf,
 }
 
 impl Settings {
@@ -111,6 +119,12 @@ impl OpenContext {
         self
     }
 
+    /// For a test, which can be skipped, and whose failed checks the harness reports.
+    pub(crate) fn of_test(mut self, test: OfTest) -> Self {
+        self.settings.of_test = Some(test);
+        self
+    }
+
     /// Opens it. It is then yours to [`close`](OttoContext::close), and is not the active context until
     /// [`set_context`](crate::set_context) makes it that.
     ///
@@ -137,14 +151,16 @@ impl OpenContext {
     /// a panic, a future that is dropped.
     ///
     /// # Errors
-    /// If the lab cannot be loaded; what the body returns; else, if hosts did not close in time, which.
+    /// If the lab cannot be loaded; what the body returns; else, if hosts did not close in time, which; else, if
+    /// [checks](OttoContext::expect_that) had failed, those.
     pub async fn with<T, F>(self, body: F) -> Result<T>
     where
         F: AsyncFnOnce(OttoContext) -> Result<T>,
     {
         let ctx = self.open().await?;
-        let scope = ctx.scope().clone();
-        unwind::closing(with_active(ctx.clone(), body(ctx)), move || scope.close()).await
+        let (scope, checked) = (ctx.scope().clone(), ctx.clone());
+        let value = unwind::closing(with_active(ctx.clone(), body(ctx)), move || scope.close()).await?;
+        checked.check_checks().map(|()| value)
     }
 }
 

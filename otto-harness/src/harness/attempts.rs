@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::argv::Options;
 use super::record::{RunRecord, TestRecord, Verdict};
 use super::registry::TestCase;
-use super::report::{Failure, Runner};
+use super::report::{Failure, Fine, Runner};
 
 /// How often the tests of a run are run.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +31,18 @@ pub(super) struct Attempted {
     pub(super) failure: Option<Failure>,
     /// What it left behind may still be at work on the hosts: no other attempt may come after it.
     pub(super) is_last: bool,
+}
+
+impl Attempted {
+    /// `if_failed` is what the failure is, if it is one.
+    pub(super) fn new(judged: Result<Fine, Failure>, if_failed: Verdict, is_last: bool) -> Self {
+        let (verdict, reason, failure) = match judged {
+            Ok(Fine::Passed) => (Verdict::Passed, None, None),
+            Ok(Fine::Skipped(why)) => (Verdict::Skipped, Some(why), None),
+            Err(failure) => (if_failed, None, Some(failure)),
+        };
+        Self { verdict, reason, failure, is_last }
+    }
 }
 
 /// What all attempts at a test come to.
@@ -253,10 +265,13 @@ mod tests {
         hosts: &[],
         each_host: None,
         tags: &[],
-        timeout: None,
         retries: None,
+        timeout: None,
+        setup: None,
+        teardown: None,
         ignore: None,
         should_panic: None,
+        fixtures: &[],
         run: |_| Box::pin(async { Ok(()) }),
     };
 

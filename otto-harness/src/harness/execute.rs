@@ -3,15 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use libtest_mimic::{Completion, Failed, Trial};
 
 use super::attempts::{Attempted, Judged, Policy};
+use super::budget::Limits;
 use super::case;
 use super::collector::{Collector, Number};
 use super::gate::{Claim, Gate};
 use super::holding::Holding;
+use super::lab_fixture::Needs;
+use super::output;
 use super::progress;
 use super::record::{Attempt, Verdict};
 use super::report::{self, Failure, Runner};
@@ -32,7 +35,7 @@ pub(super) struct Shared {
     pub(super) policy: Policy,
     pub(super) dry_run: bool,
     pub(super) output_dir: Option<PathBuf>,
-    pub(super) timeout: Option<Duration>,
+    pub(super) limits: Limits,
     pub(super) runner: Runner,
     pub(super) as_user: Option<String>,
     /// For nextest, which digs the message of a failure out of stderr.
@@ -112,6 +115,7 @@ pub(super) fn trial(job: Job, forced: bool, shared: &Arc<Shared>) -> Trial {
     let flagged =
         (ignored.is_some() && (forced || ignored == Some(Ignored::ByAttribute(None)))) || (forced && shared.dry_run);
     let shared = Arc::clone(shared);
+    let needs = job.lab.as_ref().filter(|_| !shared.dry_run).map(|lab| Needs::of(job.instance.case, lab.name()));
     Trial::ignorable_test(name, move || {
         let number = job.number;
         let leave = |reason: Option<String>| {
@@ -121,7 +125,7 @@ pub(super) fn trial(job: Job, forced: bool, shared: &Arc<Shared>) -> Trial {
         match (&job.instance.ignored, &job.lab) {
             _ if shared.dry_run && job.runs => leave(Some("dry run".to_owned())),
             (Some(_), _) if !forced => leave(job.why_not()),
-            (_, Some(lab)) => run_one(&job, lab, &shared),
+            (_, Some(lab)) => run_one(&job, lab, needs, &shared),
             _ => {
                 let text = format!("no lab is selected for it: {}", job.instance.how_to_select());
                 shared.keep_error(&text);
@@ -134,7 +138,7 @@ pub(super) fn trial(job: Job, forced: bool, shared: &Arc<Shared>) -> Trial {
     .with_ignored_flag(flagged)
 }
 
-fn run_one(job: &Job, lab: &Lab, shared: &Shared) -> Result<Completion, Failed> {
+fn run_one(job: &Job, lab: &Lab, needs: Option<Needs>, shared: &Shared) -> Result<Completion, Failed> {
     let number = job.number;
     let judged = if let Some(fault) = &job.instance.fault {
         let case = job.instance.case;
@@ -150,12 +154,18 @@ fn run_one(job: &Job, lab: &Lab, shared: &Shared) -> Result<Completion, Failed> 
             return Ok(Completion::ignored_with(why));
         };
         drop(waiting);
+        // Taken before the first test was begun, and dropped before the permit: what is closed then uses the hosts.
+        let _needs = needs;
         shared.reporting.test_started(|| shared.collector.test(number));
         shared.policy.run(job.instance.case, stopped, |_| attempt(job, lab.clone(), shared))
     };
     shared.ended(number, judged.verdict, judged.reason.clone());
     match judged.failure {
         None if judged.verdict == Verdict::Skipped => {
+            if let (Some(why), Runner::Nextest) = (&judged.reason, shared.runner) {
+                // It shows no reason, and calls this a pass.
+                eprintln!("otto: test {} was skipped: {why}", job.instance.name);
+            }
             Ok(judged.reason.map_or_else(Completion::ignored, Completion::ignored_with))
         }
         None => Ok(Completion::Completed),
@@ -183,35 +193,34 @@ fn attempt(job: &Job, lab: Lab, shared: &Shared) -> Attempted {
     let rerun = Shared::rerun(shared.runner, instance, shared.as_user.as_deref());
     let (began, since) = (SystemTime::now(), Instant::now());
     let _shown = progress::running(&instance.name, lab_name, &setting.recorder);
-    let report = case::run(instance.case, &instance.name, lab, setting, shared.timeout);
+    let report = case::run(instance.case, &instance.name, lab, setting, shared.limits);
     let took = since.elapsed();
     let dirt = report.left.running.iter().map(|line| format!("{line} (left by test {})", instance.name));
     shared.dirt.lock().unwrap_or_else(PoisonError::into_inner).extend(dirt);
     let if_failed = Verdict::of_failure(&report.end);
     let is_last = report.end.is_last();
     let (commands, commands_left_out) = report.recorded.for_reports(shared.reporting.keeps_commands());
-    let failure = report.judge(instance.case, lab_name, &rerun).err();
-    let verdict = if failure.is_some() { if_failed } else { Verdict::Passed };
+    let attachments = report.attachments.clone();
+    let attempted = Attempted::new(report.judge(instance.case, lab_name, &rerun), if_failed, is_last);
     let attempt = Attempt {
         round,
         began,
         took,
-        verdict,
-        failure: failure.as_ref().map(|failure| failure.text.clone()),
+        verdict: attempted.verdict,
+        failure: attempted.failure.as_ref().map(|failure| failure.text.clone()),
         output_dir,
         commands,
         commands_left_out,
-        attachments: Vec::new(),
+        attachments,
     };
     Reporting::attempt_ended(teller, &attempt);
     shared.collector.attempted(number, attempt);
-    Attempted { verdict, reason: None, failure, is_last }
+    attempted
 }
 
 /// The folder of one test inside `--output-dir`, so that tests do not overwrite each other's files.
 fn output_dir(dir: &Path, lab: &str, name: &str, attempt: u64) -> PathBuf {
-    let safe = |name: &str| name.replace("::", ".").replace(['/', '\0'], "_");
-    let own = dir.join(safe(lab)).join(safe(name));
+    let own = output::of_test(dir, lab, name);
     // The first stands where one looks for it, also if there are no others.
     if attempt == 1 { own } else { own.join(format!("attempt-{attempt}")) }
 }

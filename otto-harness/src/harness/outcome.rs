@@ -27,27 +27,11 @@ pub mod returned {
     use std::ops::Deref;
 
     use crate::error::chain;
-    use crate::harness::registry::{Fault, Outcome};
+    use crate::harness::registry::{Fault, Outcome, is_infrastructure};
 
     /// What a test returned.
     #[derive(Debug)]
     pub struct Returned<'r, T>(pub &'r T);
-
-    /// Whether one of otto's errors is in the chain, from here on down, that says that a host was not to be had.
-    fn is_infrastructure(mut error: Option<&(dyn Error + 'static)>) -> bool {
-        while let Some(one) = error {
-            if one.downcast_ref::<crate::Error>().is_some_and(crate::Error::is_infrastructure) {
-                return true;
-            }
-            error = one.source();
-        }
-        false
-    }
-
-    /// For errors of which it can be told whether they are otto's: the text of the error and of its causes.
-    fn known(error: &(dyn Error + 'static)) -> Fault {
-        Fault { text: chain(error), infrastructure: is_infrastructure(Some(error)) }
-    }
 
     /// For otto's own error, and for boxes that may hold it.
     pub trait OfKnown {
@@ -57,19 +41,19 @@ pub mod returned {
 
     impl OfKnown for &&&&&&&Returned<'_, Result<(), crate::Error>> {
         fn outcome(&self) -> Outcome {
-            self.0.as_ref().map_err(|error| known(error)).copied()
+            self.0.as_ref().map_err(|error| Fault::of(error)).copied()
         }
     }
 
     impl OfKnown for &&&&&&&Returned<'_, Result<(), Box<dyn Error>>> {
         fn outcome(&self) -> Outcome {
-            self.0.as_ref().map_err(|error| known(&**error)).copied()
+            self.0.as_ref().map_err(|error| Fault::of(&**error)).copied()
         }
     }
 
     impl OfKnown for &&&&&&&Returned<'_, Result<(), Box<dyn Error + Send + Sync>>> {
         fn outcome(&self) -> Outcome {
-            self.0.as_ref().map_err(|error| known(&**error)).copied()
+            self.0.as_ref().map_err(|error| Fault::of(&**error)).copied()
         }
     }
 

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once};
 use std::task::{Context, Poll};
 
+use crate::context::Skipped;
 use crate::redact::Redactor;
 
 /// What a panic said, and where.
@@ -97,6 +98,10 @@ fn message_of(payload: &(dyn Any + Send)) -> Option<&str> {
 
 fn caught(payload: Box<dyn Any + Send>) -> Panicked {
     let message = message_of(&*payload).map(str::to_owned);
+    if payload.is::<Skipped>() {
+        // Seen only where it is too late to skip the test.
+        return Panicked { message, text: "called `skip`, after the test".to_owned() };
+    }
     // A payload may panic in its turn when it is dropped.
     let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(payload)));
     let newest = WATCH.with_borrow_mut(|watch| watch.as_mut().and_then(|watch| watch.newest.take()));

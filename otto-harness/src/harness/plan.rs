@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::attempts::Policy;
-use super::case;
+use super::budget::{Budgets, Limits};
 use super::execute::Job;
 use super::gate::Claim;
 use super::holding::{FREE_LABS, Holding};
@@ -19,7 +19,7 @@ const NOT_CHECKED: &str = "not checked, because nothing was contacted:
 ";
 
 /// The plan of these tests, in the order in which they are begun.
-pub(super) fn plan(jobs: &[Job], threads: usize, policy: &Policy, limit: Option<std::time::Duration>) -> String {
+pub(super) fn plan(jobs: &[Job], threads: usize, policy: &Policy, limits: Limits) -> String {
     let mut text = format!(
         "dry run: {} {}, {threads} at once; nothing is run, and no host is contacted\n",
         jobs.len(),
@@ -66,7 +66,7 @@ pub(super) fn plan(jobs: &[Job], threads: usize, policy: &Policy, limit: Option<
         if let Some(before) = jobs[..at].iter().rposition(|other| exclude(&job.claims, &other.claims)) {
             line("after", &format!("{}. {}", before + 1, jobs[before].instance.full_name()));
         }
-        line("limit", &format!("{:?}", job.instance.case.timeout.or(limit).unwrap_or(case::BODY)));
+        line("limit", &format!("{:?}", Budgets::of(job.instance.case, limits).body.limit));
         let how_often = policy.in_words(job.instance.case);
         if !how_often.is_empty() {
             line("is run", &how_often);

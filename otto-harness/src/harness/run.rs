@@ -22,6 +22,7 @@ use super::execute::{self, Job, Shared};
 use super::exit::Exit;
 use super::gate::Gate;
 use super::holding::{FREE_LABS, Holding};
+use super::lab_fixture;
 use super::list;
 use super::panic;
 use super::plan;
@@ -214,7 +215,7 @@ fn run(options: &Options, jobs: Vec<Job>, filtered: usize) -> Exit {
     let runner = if report::under_nextest() { Runner::Nextest } else { Runner::Otto };
     let policy = Policy::of(options, runner);
     if options.dry_run {
-        show(&plan::plan(&jobs, threads, &policy, options.timeout), options);
+        show(&plan::plan(&jobs, threads, &policy, options.limits), options);
     }
     let output_dir = options.output_dir.clone().map(writable);
     let unwritten: Vec<String> = output_dir.iter().filter_map(|dir| dir.as_ref().err().cloned()).collect();
@@ -231,7 +232,7 @@ fn run(options: &Options, jobs: Vec<Job>, filtered: usize) -> Exit {
         policy,
         dry_run: options.dry_run,
         output_dir: output_dir.and_then(Result::ok),
-        timeout: options.timeout,
+        limits: options.limits,
         runner,
         as_user: options.as_user.clone(),
         errors: Mutex::default(),
@@ -249,6 +250,7 @@ fn run(options: &Options, jobs: Vec<Job>, filtered: usize) -> Exit {
     // for each; those that wait for nothing need no more than may run at once.
     let waiting = if jobs.iter().all(|job| job.claims.is_empty()) { threads } else { jobs.len() };
     mimic.test_threads = Some(if threads == 1 { 1 } else { waiting.clamp(2, MAX_WAITING) });
+    lab_fixture::set_limits(options.limits);
     let forced = forced(options);
     let tests = jobs.len();
     let mut trials: Vec<_> = (0..filtered).map(|_| Trial::test(FILTERED, || Ok(()))).collect();
@@ -268,6 +270,10 @@ fn run(options: &Options, jobs: Vec<Job>, filtered: usize) -> Exit {
     for error in shared.errors.lock().unwrap_or_else(PoisonError::into_inner).iter() {
         eprintln!("Error: {error}");
     }
+    let of_labs = lab_fixture::take_failures();
+    for error in &of_labs {
+        eprintln!("Error: {error}");
+    }
     for (number, line) in shared.dirt.lock().unwrap_or_else(PoisonError::into_inner).iter().enumerate() {
         if number == 0 {
             eprintln!("otto: hosts are dirty, because something may still run on them:");
@@ -277,7 +283,12 @@ fn run(options: &Options, jobs: Vec<Job>, filtered: usize) -> Exit {
     if shared.policy.iterates() {
         eprint!("{}", attempts::stability(&shared.collector.finish()));
     }
-    let exit = exit(ended, unwritten.is_empty());
+    // They failed the run, and no test of it.
+    let of_labs = lab_fixture::take_failures();
+    for error in &of_labs {
+        eprintln!("Error: {error}");
+    }
+    let exit = exit(ended, unwritten.is_empty() && of_labs.is_empty());
     // What was asked for and is not there is a failure: CI would look at an old report.
     match shared.reporting.finish(&shared.collector.finish(), exit.code()) {
         false if exit == Exit::Success => Exit::Failed,

@@ -14,6 +14,8 @@ use super::attempts::{Attempted, Policy};
 use super::case;
 use super::gate::Gate;
 use super::holding::Holding;
+use super::lab_fixture::{self, Needs};
+use super::output;
 use super::record::Verdict;
 use super::recorder::Recorder;
 use super::registry::TestCase;
@@ -43,6 +45,7 @@ fn process() -> Result<&'static Process, String> {
             let options = argv::parse([], argv::variable)?;
             let project = Project::discover(&options).map_err(|refused| refused.text)?;
             let labs = project.choose_labs(&options).map_err(|refused| refused.text)?;
+            lab_fixture::set_limits(options.limits);
             // libtest has its own `--test-threads`, so only the labs are kept apart here.
             let (policy, in_several) = (Policy::of(&options, Runner::Libtest), project.in_several_labs());
             let (gate, checked) = (Gate::new(usize::MAX), Mutex::default());
@@ -122,25 +125,29 @@ fn run(module: &str, name: &str) -> Result<(), String> {
         let thread = thread::current();
         let own_name = thread.name().filter(|name| *name != "main").unwrap_or(&instance.name);
         let options = &process.options;
+        // libtest does not say which tests it runs, so this one is the last that is known of.
+        let needs = Needs::of(case, loaded.name());
         let rerun =
             report::rerun(Runner::Libtest, case, (own_name, &instance.full_name()), lab, options.as_user.as_deref());
         let judged = process.policy.run(case, interrupted, |_| {
             let setting = Setting {
-                output_dir: options.output_dir.clone(),
+                output_dir: options.output_dir.as_deref().map(|dir| output::of_test(dir, lab, &instance.name)),
                 declared: holding.declared(),
                 recorder: Recorder::default(),
             };
-            let report = case::run(case, own_name, loaded.clone(), setting, options.timeout);
+            let report = case::run(case, own_name, loaded.clone(), setting, options.limits);
             let (if_failed, is_last) = (Verdict::of_failure(&report.end), report.end.is_last());
-            let failure = report.judge(case, lab, &rerun).err();
-            let verdict = if failure.is_some() { if_failed } else { Verdict::Passed };
-            Attempted { verdict, reason: None, failure, is_last }
+            Attempted::new(report.judge(case, lab, &rerun), if_failed, is_last)
         });
         match (judged.failure, judged.verdict, judged.reason) {
             (Some(failure), ..) => failures.push(failure.text),
             (None, Verdict::Flaky, Some(reason)) => eprintln!("otto: test {own_name} is flaky: {reason}"),
+            // libtest cannot be told at run time that a test is ignored.
+            (None, Verdict::Skipped, Some(why)) => eprintln!("otto: test {own_name} was skipped: {why}"),
             (None, ..) => {}
         }
+        drop(needs);
+        failures.extend(lab_fixture::take_failures());
     }
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\n\n")) }
 }

@@ -25,6 +25,9 @@ pub(super) fn has_abandoned() -> bool {
 pub(super) enum Phase {
     Setup,
     Body,
+    /// Closing the fixtures.
+    Fixtures,
+    /// Closing the hosts.
     Teardown,
 }
 
@@ -44,7 +47,6 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Stuck {
     pub(super) phase: Phase,
-    pub(super) budget: Duration,
     pub(super) after: Duration,
     pub(super) signal: Option<i32>,
     /// What it holds, to be closed by somebody else.
@@ -81,13 +83,12 @@ pub(super) fn wait<T>(result: &Receiver<T>, progress: &Progress) -> Result<T, Bo
         if signal.is_some() {
             signalled.get_or_insert_with(Instant::now);
         }
-        let heedless =
-            state.phase != Phase::Teardown && signalled.is_some_and(|since: Instant| since.elapsed() > GRACE);
+        let heedless = !matches!(state.phase, Phase::Fixtures | Phase::Teardown)
+            && signalled.is_some_and(|since: Instant| since.elapsed() > GRACE);
         if vanished || heedless || state.since.elapsed() > state.budget + GRACE {
             ABANDONED.store(true, Ordering::Relaxed);
             return Err(Box::new(Stuck {
                 phase: state.phase,
-                budget: state.budget,
                 after: state.since.elapsed(),
                 signal: signal.filter(|_| heedless),
                 context: state.context.take(),

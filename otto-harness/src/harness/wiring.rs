@@ -4,15 +4,17 @@ use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::argv::Options;
 use super::exit::Exit;
 use super::holding::host_key;
+use super::output;
 use super::recorder::Recorder;
 use super::runtime::runtime;
 use super::selection::{Ignored, Instance, Labs, parts};
 use super::signals;
-use crate::context::{self, Declared, OttoContext};
+use crate::context::{self, Declared, OfTest, OttoContext};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lab::{Lab, LabCatalog, ProjectConfig};
 use crate::reservations::ReservationGate;
@@ -156,18 +158,29 @@ pub(super) struct Setting {
     pub(super) recorder: Recorder,
 }
 
+/// What the context of a test of that name knows of it.
+pub(super) fn of_test(setting: &Setting, lab: &str, name: &str) -> OfTest {
+    let folder = match &setting.output_dir {
+        Some(folder) => folder.clone(),
+        None => output::of_test(output::default(), lab, name),
+    };
+    OfTest { folder }
+}
+
 /// Makes the context of one test. Hosts connect on first use, so nothing is contacted yet.
-pub(super) async fn open(lab: Lab, setting: Setting) -> Result<OttoContext> {
-    let mut builder = context::open_context(lab).declared(setting.declared).watched_by(Arc::new(setting.recorder));
+pub(super) async fn open(lab: Lab, setting: Setting, of_test: OfTest) -> Result<OttoContext> {
+    let mut builder =
+        context::open_context(lab).declared(setting.declared).watched_by(Arc::new(setting.recorder)).of_test(of_test);
     if let Some(dir) = setting.output_dir {
         builder = builder.output_dir(dir);
     }
     builder.open().await
 }
 
-/// Closes every host of a context; the error names those that did not close in time. Also what may still run on them.
-pub(super) async fn close(ctx: OttoContext) -> (Result<()>, Vec<String>) {
-    ctx.close_and_look().await
+/// Closes every host of a context in that time; the error names those that did not close. Also what may still run on
+/// them.
+pub(super) async fn close(ctx: OttoContext, limit: Duration) -> (Result<()>, Vec<String>) {
+    ctx.close_and_look(limit).await
 }
 
 /// Polls `future` with `ctx` as the active context.

@@ -26,9 +26,12 @@ macro_rules! test {
                     tags: &[],
                     timeout: None,
                     retries: None,
+                    setup: None,
+                    teardown: None,
                     ignore: None,
                     should_panic: None,
-                    run: |_ctx| Box::pin($name()),
+                    fixtures: &[],
+                    run: |_made| Box::pin($name()),
                 }
             }
         }

@@ -1,5 +1,7 @@
 //! One test for each thing that `#[otto::test]` accepts. The built-in lab `local` is always there.
 
+mod fixtures;
+
 use std::fmt;
 use std::rc::Rc;
 

@@ -1,6 +1,7 @@
 //! What each flag does to the options.
 
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use libtest_mimic::{ColorSetting, FormatSetting};
 
@@ -11,6 +12,10 @@ use crate::harness::reports::path;
 
 /// As many as `retries` of the attribute may be.
 const MOST_RETRIES: u32 = 1000;
+
+fn limit(value: &str, given: &str) -> Result<Duration, String> {
+    duration::parse(value).map_err(|why| format!("{given}: {why}"))
+}
 
 impl Options {
     /// Takes up one flag. `given` is how it was spelt: a flag or the name of a variable.
@@ -65,7 +70,9 @@ impl Options {
             "as-user" => self.as_user = Some(value),
             "skip-reservation-check" => self.skip_reservation_check = true,
             "dry-run" => self.dry_run = true,
-            "timeout" => self.timeout = Some(duration::parse(&value).map_err(|why| format!("{given}: {why}"))?),
+            "timeout" => self.limits.test = Some(limit(&value, given)?),
+            "setup-timeout" => self.limits.setup = Some(limit(&value, given)?),
+            "teardown-timeout" => self.limits.teardown = Some(limit(&value, given)?),
             "fail-fast" => self.fail_fast = true,
             "shuffle" => self.shuffle = true,
             "shuffle-seed" => {
@@ -111,7 +118,7 @@ impl Options {
                     return Err(format!("{given} must not be 0: no test would ever run"));
                 }
             }
-            "duration" => self.duration = Some(duration::parse(&value).map_err(|why| format!("{given}: {why}"))?),
+            "duration" => self.duration = Some(limit(&value, given)?),
             "threshold" => {
                 let share = value.strip_suffix('%').unwrap_or(&value).trim().parse::<f64>().ok();
                 let share = share.filter(|share| *share > 0.0 && *share <= 100.0);

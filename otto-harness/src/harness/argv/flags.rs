@@ -52,6 +52,8 @@ pub(super) const OTTO: &[Flag] = &[
     flag("skip-reservation-check", Some('R'), None, "Run without looking at the reservations"),
     flag("dry-run", None, None, "Show what would be run on which hosts; contact none, run nothing"),
     flag("timeout", None, Some("DURATION"), "The limit of tests that set none of their own: 90s, 5m (default: 5m)"),
+    flag("setup-timeout", None, Some("DURATION"), "What making a test's fixtures may take (default: 30s)"),
+    flag("teardown-timeout", None, Some("DURATION"), "What closing its fixtures and hosts may take (default: 8s)"),
     flag("retries", None, Some("N"), "Attempts more for a test that failed and says no number itself; 0: none at all"),
     flag("flaky", None, Some("pass|fail"), "Whether a test that passed on a retry has passed (default: pass)"),
     flag("iterations", None, Some("N"), "Run each test so many times"),

@@ -12,6 +12,8 @@ use std::time::Duration;
 use crate::harness::progress;
 use libtest_mimic::Arguments;
 
+use super::budget::Limits;
+
 mod apply;
 mod conflicts;
 mod flags;
@@ -40,7 +42,8 @@ pub(super) struct Options {
     pub(super) as_user: Option<String>,
     pub(super) skip_reservation_check: bool,
     pub(super) dry_run: bool,
-    pub(super) timeout: Option<Duration>,
+    /// `--setup-timeout`, `--timeout`, `--teardown-timeout`.
+    pub(super) limits: Limits,
     pub(super) fail_fast: bool,
     pub(super) shuffle: bool,
     pub(super) seed: Option<u64>,

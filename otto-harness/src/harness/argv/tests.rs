@@ -35,7 +35,7 @@ fn a_flag_wins_over_its_variable() {
     assert_eq!((options.labs, options.dry_run, options.fail_fast), (vec!["x".to_owned(), "y".to_owned()], true, false));
     let options = with(&["--lab", "z", "--timeout", "1m", "--as-user=eve"], &variables).unwrap();
     assert_eq!(options.labs, ["z"]);
-    assert_eq!(options.timeout, Some(Duration::from_secs(60)));
+    assert_eq!(options.limits.test, Some(Duration::from_secs(60)));
     assert_eq!(options.as_user.as_deref(), Some("eve"));
 }
 
