@@ -20,6 +20,7 @@ pub mod host;
 pub mod context;
 pub mod fleet;
 pub mod prelude;
+pub mod repeat;
 pub mod reservations;
 
 #[doc(hidden)]
@@ -40,6 +41,7 @@ pub use lab::{
     BuiltinLab, Cred, HostKeyCheck, HostSpec, Lab, LabBuilder, LabCatalog, LabSelection, ProjectConfig,
     ReservationConfig, Secret, SshOptions, Term,
 };
+pub use repeat::{Missed, RepeatRunner, StartRepeat};
 pub use reservations::{
     JsonReservations, NoReservations, Reservation, ReservationBackend, ReservationGate, check_reservations,
     required_resources,
