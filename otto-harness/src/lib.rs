@@ -34,7 +34,7 @@ pub use context::{
     open_context, reset_context, run_on_all_hosts, set_context, try_get_context,
 };
 pub use error::{Error, ErrorKind, Phase, Result};
-pub use fleet::{DoForAll, HostResults, HostResultsExt, RunOnAll};
+pub use fleet::{DoForAll, HostOutputs, HostResults, HostResultsExt, RunOnAll};
 pub use host::{Host, SerialHost, SshHost, TelnetHost};
 pub use indexmap::IndexMap;
 pub use lab::{
