@@ -20,6 +20,7 @@ pub mod host;
 pub mod context;
 pub mod fleet;
 pub mod prelude;
+pub mod repeat;
 pub mod reservations;
 
 #[doc(hidden)]
@@ -33,7 +34,7 @@ pub use context::{
     open_context, reset_context, run_on_all_hosts, set_context, try_get_context,
 };
 pub use error::{Error, ErrorKind, Phase, Result};
-pub use fleet::{DoForAll, HostResults, HostResultsExt, RunOnAll};
+pub use fleet::{DoForAll, HostOutputs, HostResults, HostResultsExt, RunOnAll};
 #[doc(inline)]
 pub use harness::LabFixture;
 pub use host::{Host, SerialHost, SshHost, TelnetHost};
@@ -42,6 +43,7 @@ pub use lab::{
     BuiltinLab, Cred, HostKeyCheck, HostSpec, Lab, LabBuilder, LabCatalog, LabSelection, ProjectConfig,
     ReservationConfig, Secret, SshOptions, Term,
 };
+pub use repeat::{Missed, RepeatRunner, StartRepeat};
 pub use reservations::{
     JsonReservations, NoReservations, Reservation, ReservationBackend, ReservationGate, check_reservations,
     required_resources,
