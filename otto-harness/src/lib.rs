@@ -81,6 +81,7 @@ pub use harness::private as __private;
 /// | `tags("smoke", "bgp")` | what `--tag` selects it by |
 /// | `retries = 1` | attempts more when it fails; it is then flaky |
 /// | `timeout = "90s"` | its own limit: whole numbers of `h`, `m`, `s`, `ms`, as in `"1m30s"` |
+/// | `setup = "2m"`, `teardown = "5s"` | the limits of making its fixtures, and of closing them and its hosts |
 /// | `crate = path` | where otto is, for macros and crates that re-export it |
 ///
 /// Without `lab` and `labs` it runs on whichever lab is selected.
@@ -91,7 +92,8 @@ pub use harness::private as __private;
 ///
 /// # The function
 ///
-/// * Its arguments are made by their types: [`OttoContext`], `&OttoContext`, or none, in any order.
+/// * Its arguments are made by their types, in any order: [`OttoContext`]; fixtures, which implement [`FromContext`]; `Arc`
+///   of a [`LabFixture`]; with `each_host`, a [`Host`]; or none. Each may also be a reference, `&` or `&mut`.
 /// * It returns `()` or `Result<(), E>`. Of an error the test shows the text and its causes; of what has no text (no
 ///   `Display`), the `Debug`. Its future need not be `Send`.
 /// * `#[ignore]`, `#[ignore = "why"]`, `#[should_panic]` and `#[should_panic(expected = "part")]` mean what they mean
