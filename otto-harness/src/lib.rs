@@ -5,6 +5,7 @@ mod crowd;
 mod error;
 #[cfg(test)]
 mod fuzz;
+mod mistake;
 mod os_user;
 mod result;
 mod unwind;
@@ -40,6 +41,7 @@ pub use lab::{
     BuiltinLab, Cred, HostKeyCheck, HostSpec, Lab, LabBuilder, LabCatalog, LabSelection, ProjectConfig,
     ReservationConfig, Secret, SshOptions, Term,
 };
+pub use mistake::Mistake;
 pub use reservations::{
     JsonReservations, NoReservations, Reservation, ReservationBackend, ReservationGate, check_reservations,
     required_resources,
