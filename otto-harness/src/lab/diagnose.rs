@@ -153,8 +153,11 @@ impl<'a> Reader<'a> {
 
 /// The one of `known` that was probably meant by `name`.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let (distance, best) = known.into_iter().map(|other| (distance(name, other), other)).min_by_key(|(far, _)| *far)?;
-    (distance <= 1 + name.chars().take(128).count() / 4).then_some(best)
+    let furthest = 1 + name.chars().take(128).count() / 4;
+    // Those that differ more in length than in anything that counts as near need no closer look.
+    let near = known.into_iter().filter(|other| other.len().abs_diff(name.len()) <= furthest * 4);
+    let (distance, best) = near.map(|other| (distance(name, other), other)).min_by_key(|(far, _)| *far)?;
+    (distance <= furthest).then_some(best)
 }
 
 /// `known`, those most like `name` first; among equals the order stays.
