@@ -9,6 +9,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::mistake::Mistake;
 use crate::redact::Redactor;
 
 /// A result whose error is otto's unless said otherwise.
@@ -117,6 +118,7 @@ struct Inner {
     hint: Option<Cow<'static, str>>,
     /// Shared by the copies of an error, which several who waited for one thing get.
     source: Option<Arc<dyn StdError + Send + Sync + 'static>>,
+    mistakes: Vec<Mistake>,
 }
 
 impl Error {
@@ -130,6 +132,7 @@ impl Error {
             command: None,
             hint: None,
             source: None,
+            mistakes: Vec::new(),
         }))
     }
 
@@ -168,6 +171,12 @@ impl Error {
         self
     }
 
+    /// With the mistakes in files that it is about.
+    pub(crate) fn with_mistakes(mut self, mistakes: Vec<Mistake>) -> Self {
+        self.0.mistakes = mistakes;
+        self
+    }
+
     /// The same error with no secret in any of its texts. A cause that shows none stays as it is.
     pub(crate) fn redacted(mut self, redactor: &Redactor) -> Self {
         if redactor.is_empty() {
@@ -178,6 +187,12 @@ impl Error {
             if let Cow::Owned(clean) = redactor.text(text) {
                 *text = clean.into();
             }
+        }
+        for mistake in &mut inner.mistakes {
+            if let Cow::Owned(clean) = redactor.text(&mistake.message) {
+                mistake.message = clean;
+            }
+            mistake.line = mistake.line.take().filter(|line| matches!(redactor.text(&line.text), Cow::Borrowed(_)));
         }
         for text in [&mut inner.host, &mut inner.session, &mut inner.command].into_iter().flatten() {
             if let Cow::Owned(clean) = redactor.text(text) {
@@ -232,6 +247,35 @@ impl Error {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         matches!(self.0.kind, ErrorKind::Closed | ErrorKind::ShellExited | ErrorKind::ConnectionLost)
+    }
+
+    /// The mistakes in lab files, `otto.toml` or a file of reservations that it is about, in the order of files and lines.
+    #[must_use]
+    pub fn mistakes(&self) -> &[Mistake] {
+        &self.0.mistakes
+    }
+
+    /// The text for a person: as [`chain`](Self::chain), and below each mistake in a file the line that it stands in.
+    ///
+    /// ```
+    /// let error = otto::Lab::from_toml("lab = 'bench'\n[[hosts]]\nid = 'r1'\nip = 'h'\nport = 70000").unwrap_err();
+    /// assert_eq!(error.report(false), "\
+    /// <toml>:5:8: `port` has to be a whole number from 1 to 65535, and this is 70000
+    ///   |
+    /// 5 | port = 70000
+    ///   |        ^^^^^");
+    /// ```
+    #[must_use]
+    pub fn report(&self, colours: bool) -> String {
+        let inner = &*self.0;
+        let mut parts: Vec<String> = inner.mistakes.iter().map(|mistake| mistake.shown(colours)).collect();
+        match &*parts {
+            [] => return self.chain(),
+            [_] => {}
+            many => parts.insert(0, format!("{} mistakes:", many.len())),
+        }
+        parts.extend(inner.hint.as_ref().map(|hint| format!("  hint: {hint}")));
+        parts.join("\n\n")
     }
 
     /// The text of this error and of all its causes, one a line, as a failing test shows it.

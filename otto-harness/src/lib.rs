@@ -5,6 +5,7 @@ mod crowd;
 mod error;
 #[cfg(test)]
 mod fuzz;
+mod mistake;
 mod os_user;
 mod result;
 mod unwind;
@@ -44,6 +45,7 @@ pub use lab::{
     ReservationConfig, Secret, SshOptions, Term,
 };
 pub use repeat::{Missed, RepeatRunner, StartRepeat};
+pub use mistake::Mistake;
 pub use reservations::{
     JsonReservations, NoReservations, Reservation, ReservationBackend, ReservationGate, check_reservations,
     required_resources,

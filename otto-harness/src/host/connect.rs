@@ -31,6 +31,7 @@ pub(super) fn connector(spec: &HostSpec) -> Arc<dyn Connector> {
             Ok(target) => Arc::new(TelnetConnector::new(target)),
             Err(error) => Arc::new(Unreachable(error.on_host(&*spec.id))),
         },
+        Term::Console => unsupported(spec, "a console behind a terminal server (`term = \"console\"`)"),
         Term::Serial if spec.hop.is_some() => unsupported(spec, "a serial line behind a hop"),
         Term::Serial => match serial_target(spec) {
             Ok(target) => Arc::new(SerialConnector::new(target)),
