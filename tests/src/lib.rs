@@ -3,6 +3,7 @@
 pub mod client;
 pub mod console;
 pub mod leaks;
+pub mod leasing;
 pub mod places;
 pub mod processes;
 pub mod sshd;

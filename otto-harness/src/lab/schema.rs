@@ -151,7 +151,7 @@ impl From {
 }
 
 /// The text of a file that only its owner can read, less one final line ending.
-fn secret_file(path: &Path) -> Result<Secret, String> {
+pub(super) fn secret_file(path: &Path) -> Result<Secret, String> {
     use std::os::unix::fs::PermissionsExt;
 
     let shown = path.display();

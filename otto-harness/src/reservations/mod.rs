@@ -7,6 +7,7 @@ mod backend;
 mod check;
 mod gate;
 mod json;
+pub mod lease;
 mod none;
 #[cfg(test)]
 mod tests;
@@ -16,4 +17,8 @@ pub use backend::{Reservation, ReservationBackend};
 pub use check::{check_reservations, required_resources};
 pub use gate::ReservationGate;
 pub use json::JsonReservations;
+pub use lease::{
+    Acquired, Holder, Holds, Lease, LeaseInfo, LeaseMode, LeaseRequest, LeaseState, LeaseWatch, Leases, Loss, TestLeases,
+    Theft, Waiting,
+};
 pub use none::NoReservations;
