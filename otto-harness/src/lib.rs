@@ -21,6 +21,7 @@ pub mod context;
 pub mod fleet;
 pub mod prelude;
 pub mod reservations;
+pub mod testing;
 
 #[doc(hidden)]
 pub mod harness;

@@ -1,16 +1,20 @@
 //! Whether the user has reserved what a lab requires, asked before anything is connected.
 //!
 //! [`check_reservations`] asks a [`ReservationBackend`]; a [`ReservationGate`] is that with the project's configuration and
-//! the user's identity. Whatever is not known counts as not reserved. See `docs/design/reservations.md`.
+//! the user's identity. Whatever is not known counts as not reserved. [`Leases`] hold what is used for as long as it is
+//! used; [`TestLeases`] are those of a run. See `docs/design/reservations.md`.
 
 mod backend;
 mod check;
+pub(crate) mod conformance;
 mod gate;
 mod json;
-pub mod lease;
+mod lease;
 mod none;
+mod registered;
 #[cfg(test)]
 mod tests;
+mod window;
 
 pub use crate::os_user::os_user;
 pub use backend::{Reservation, ReservationBackend};
@@ -22,3 +26,6 @@ pub use lease::{
     Theft, Waiting,
 };
 pub use none::NoReservations;
+#[doc(hidden)]
+pub use registered::Registered;
+pub use registered::MakeBackend;

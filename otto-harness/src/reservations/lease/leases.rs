@@ -70,8 +70,14 @@ impl Leases {
                 Error::new(ErrorKind::Io, "cannot start the thread that renews leases").caused_by(error)
             })?;
         let handle = runtime.handle().clone();
-        let engine = Arc::new(make(&handle)?);
-        Ok(Self(Arc::new(Inner { engine, handle, runtime: Some(runtime) })))
+        match make(&handle) {
+            Ok(engine) => Ok(Self(Arc::new(Inner { engine: Arc::new(engine), handle, runtime: Some(runtime) }))),
+            Err(error) => {
+                // Dropping it would panic where no thread may block.
+                runtime.shutdown_background();
+                Err(error)
+            }
+        }
     }
 
     /// Those in a folder of this machine, for all its processes. The folder is made if there is none, for this user alone;
