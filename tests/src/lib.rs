@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod console;
+pub mod etcd;
 pub mod leaks;
 pub mod leasing;
 pub mod places;

@@ -6,6 +6,8 @@
 
 mod clock;
 mod engine;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod held;
 mod holder;
 mod info;

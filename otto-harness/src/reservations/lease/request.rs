@@ -9,7 +9,7 @@ use super::holder::Holder;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long a lease lasts that is not renewed.
-const TTL: Duration = Duration::from_secs(30);
+pub(super) const TTL: Duration = Duration::from_secs(30);
 /// How long a lease lasts however often it is renewed.
 const MAXIMUM: Duration = Duration::from_secs(24 * 60 * 60);
 /// Shorter than this, a loaded machine would lose leases that it renews in time.
