@@ -31,6 +31,8 @@ pub enum ErrorKind {
     Reservation,
     /// The reservations could not be read, so nobody knows who holds what.
     ReservationBackend,
+    /// What was held is not held any more: its lease ran out or was taken.
+    ReservationLost,
     /// A connection or a session on it could not be made; the phase says how far it came.
     Connect(Phase),
     /// A connection that had worked is gone.

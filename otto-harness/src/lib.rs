@@ -23,6 +23,7 @@ pub mod fleet;
 pub mod prelude;
 pub mod repeat;
 pub mod reservations;
+pub mod testing;
 
 #[doc(hidden)]
 pub mod harness;

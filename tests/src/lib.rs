@@ -3,7 +3,9 @@
 pub mod bench_lab;
 pub mod client;
 pub mod console;
+pub mod etcd;
 pub mod leaks;
+pub mod leasing;
 pub mod places;
 pub mod processes;
 pub mod sshd;

@@ -7,6 +7,7 @@ use super::catalog::LabCatalog;
 use super::diagnose::{Reader, Source, report};
 use super::fields::Fields;
 use super::identity::name_fault;
+use super::reservation_config::{self, ReservationConfig};
 use super::toml;
 use super::tree::Node;
 use crate::error::{ErrorKind, Result};
@@ -38,24 +39,6 @@ pub struct ProjectConfig {
     pub reservations: ReservationConfig,
     /// `[os_profiles]`, and the file that it stands in.
     pub(super) profiles: Option<(Arc<Source>, Node)>,
-}
-
-/// Which reservations are asked.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct ReservationConfig {
-    /// The backend's name: `none` (the default), `json`.
-    pub backend: String,
-    /// The backend's file.
-    pub path: Option<PathBuf>,
-    /// Whether `otto.toml` names the backend, or `none` is merely the default.
-    pub chosen: bool,
-}
-
-impl Default for ReservationConfig {
-    fn default() -> Self {
-        Self { backend: "none".to_owned(), path: None, chosen: false }
-    }
 }
 
 impl ProjectConfig {
@@ -130,29 +113,8 @@ fn config(reader: &Reader<'_>, root: Node) -> Option<ProjectConfig> {
         config.lab_paths = paths.into_iter().map(|path| folder.join(path.value)).collect();
         lab.end();
     }
-    if let Some(mut reservations) = fields.table("reservations", "`[reservations]`") {
-        let at = reservations.at();
-        let backend = reservations.text("backend");
-        let path = reservations.text("path");
-        match (&backend, &path) {
-            (None, Some(path)) => {
-                reader
-                    .fault(path.at, "`path` names reservations, and no `backend` reads them: say `backend = \"json\"`");
-            }
-            (Some(backend), Some(path)) if backend.value == "none" => {
-                reader.fault(path.at, "`path` names reservations, and the backend \"none\" reads none");
-            }
-            (Some(backend), None) if backend.value == "json" => {
-                reader.fault(at, "the backend \"json\" needs the `path` of its file");
-            }
-            _ => {}
-        }
-        if let Some(backend) = backend {
-            config.reservations.backend = backend.value;
-            config.reservations.chosen = true;
-        }
-        config.reservations.path = path.map(|path| folder.join(path.value));
-        reservations.end();
+    if let Some(reservations) = fields.table("reservations", "`[reservations]`") {
+        config.reservations = reservation_config::read(reader, reservations, folder);
     }
     fields.end();
     Some(config)

@@ -110,7 +110,6 @@ impl<'a> Fields<'a> {
     }
 
     /// A field that is a time in seconds, above zero.
-    #[expect(dead_code, reason = "for `[reservations]`")]
     pub(crate) fn seconds(&mut self, name: &'static str) -> Option<Duration> {
         let node = self.take(name)?;
         #[expect(clippy::cast_precision_loss, reason = "nobody waits 2^52 seconds")]
@@ -137,7 +136,6 @@ impl<'a> Fields<'a> {
     }
 
     /// All that is left, as data.
-    #[expect(dead_code, reason = "for `[reservations]`")]
     pub(crate) fn rest(self) -> IndexMap<String, serde_json::Value> {
         self.entries.into_iter().map(|entry| (entry.key, entry.node.into_data())).collect()
     }

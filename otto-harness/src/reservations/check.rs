@@ -75,6 +75,6 @@ fn holders(resource: &str, user: &str, reservations: &[Reservation]) -> String {
 }
 
 /// A time as reservation files write it.
-fn shown(time: SystemTime) -> String {
+pub(super) fn shown(time: SystemTime) -> String {
     jiff::Timestamp::try_from(time).map_or_else(|_| "a time beyond all calendars".to_owned(), |time| time.to_string())
 }

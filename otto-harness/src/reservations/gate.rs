@@ -2,19 +2,17 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::backend::{ReservationBackend, unknowable};
-use super::check::{check_reservations, required_resources};
+use super::check::{check_reservations, required_resources, shown};
 use super::json::JsonReservations;
-use super::none::NoReservations;
+use super::lease::Leases;
+use super::registered;
+use super::window::ends_within;
 use crate::error::{Error, ErrorKind, Result};
-use crate::lab::diagnose::{did_you_mean, nearest_first};
 use crate::lab::{Lab, ReservationConfig};
 use crate::os_user::os_user;
-
-/// The backends that `otto.toml` can name.
-const BACKENDS: [&str; 2] = ["json", "none"];
 
 /// The usual limit for a backend's answer.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -37,6 +35,8 @@ pub struct ReservationGate {
     way: Way,
     /// How long the backend may take to answer.
     pub(super) limit: Duration,
+    /// How long the run may take.
+    lasting: Option<Duration>,
 }
 
 #[derive(Clone)]
@@ -52,13 +52,20 @@ impl ReservationGate {
     #[must_use]
     pub fn new(config: &ReservationConfig, as_user: Option<&str>, skip: bool) -> Self {
         let way = if skip { Way::Skip } else { Way::Configured(config.clone()) };
-        Self { as_user: as_user.map(str::to_owned), way, limit: LIMIT }
+        Self { as_user: as_user.map(str::to_owned), way, limit: LIMIT, lasting: None }
     }
 
     /// A gate that asks `backend`.
     #[must_use]
     pub fn with_backend(backend: Arc<dyn ReservationBackend>, as_user: Option<&str>) -> Self {
-        Self { as_user: as_user.map(str::to_owned), way: Way::Given(backend), limit: LIMIT }
+        Self { as_user: as_user.map(str::to_owned), way: Way::Given(backend), limit: LIMIT, lasting: None }
+    }
+
+    /// With how long the run may take: a reservation that ends before that is warned of on stderr.
+    #[must_use]
+    pub fn lasting(mut self, time: Duration) -> Self {
+        self.lasting = Some(time);
+        self
     }
 
     /// Who is asking: the one that `--as-user` names, else the [user of the operating system](os_user).
@@ -91,30 +98,63 @@ impl ReservationGate {
                 }
                 return Ok(());
             }
+            // Nothing is reserved beforehand there: each test holds what it uses while it runs. That this will be possible is
+            // known before anything is connected.
+            Way::Configured(config) if matches!(&*config.backend, "sqlite" | "etcd") => {
+                let Some(leases) = Leases::configured(config)? else { return Ok(()) };
+                return leases.check().await.map_err(unknowable);
+            }
             Way::Configured(config) => configured(config)?,
             Way::Given(backend) => backend.clone(),
         };
         let user = self.user()?;
         tracing::info!(lab = lab.name(), user, backend = backend.name(), "checking reservations");
-        tokio::time::timeout(self.limit, check_reservations(lab, &user, &*backend)).await.unwrap_or_else(|_| {
+        let checking = async {
+            check_reservations(lab, &user, &*backend).await?;
+            if let Some(warning) = self.ending(lab, &user, &*backend).await? {
+                eprintln!("{warning}");
+            }
+            Ok(())
+        };
+        tokio::time::timeout(self.limit, checking).await.unwrap_or_else(|_| {
             let message =
                 format!("the reservation backend `{}` did not answer within {:?}", backend.name(), self.limit);
             Err(unknowable(Error::new(ErrorKind::ReservationBackend, message)))
         })
     }
+
+    /// What to warn of: reservations that end while the run may still go on.
+    pub(super) async fn ending(
+        &self,
+        lab: &Lab,
+        user: &str,
+        backend: &dyn ReservationBackend,
+    ) -> Result<Option<String>> {
+        let required = required_resources(lab);
+        let (Some(lasting), false) = (self.lasting, required.is_empty()) else { return Ok(None) };
+        let all = backend.reservations().await.map_err(unknowable)?;
+        let ends = ends_within(&required, user, &all, SystemTime::now(), lasting);
+        let named: Vec<_> = ends.iter().map(|(name, end)| format!("{name} at {}", shown(*end))).collect();
+        Ok((!named.is_empty()).then(|| {
+            format!(
+                "WARNING: {user}'s reservations end before the tests on lab {} have to, which may take {} s: {}",
+                lab.name(),
+                lasting.as_secs(),
+                named.join(", ")
+            )
+        }))
+    }
 }
 
 fn configured(config: &ReservationConfig) -> Result<Arc<dyn ReservationBackend>> {
-    let refused = |message: String| Err(unknowable(Error::new(ErrorKind::ReservationBackend, message)));
+    registered::check_names()?;
     match (&*config.backend, &config.path) {
-        ("none", _) => Ok(Arc::new(NoReservations)),
         ("json", Some(path)) => Ok(Arc::new(JsonReservations::open(path)?)),
-        ("json", None) => refused("the reservation backend `json` needs the `path` of its file".to_owned()),
-        (other, _) => {
-            let near = did_you_mean(other, BACKENDS);
-            let known = nearest_first(other, BACKENDS).join(", ");
-            refused(format!("there is no reservation backend `{other}`; known ones: {known}{near}"))
-        }
+        ("json", None) => Err(unknowable(Error::new(
+            ErrorKind::ReservationBackend,
+            "the reservation backend `json` needs the `path` of its file",
+        ))),
+        _ => registered::make(config),
     }
 }
 

@@ -116,6 +116,116 @@ async fn a_file_that_breaks_later_fails_the_check() {
     assert_eq!(error.kind(), ErrorKind::ReservationBackend);
 }
 
+#[test]
+fn times_that_cannot_be_are_errors_with_their_place() {
+    for time in [
+        "2026-05-01T08:00:00",
+        "2026-05-01",
+        "2026-13-01T08:00:00Z",
+        "2026-02-30T08:00:00Z",
+        "2026-05-01T25:00:00Z",
+        "2026-05-01T08:00:00+99:00",
+        "99999-01-01T00:00:00Z",
+        "1777620000",
+        "8 o'clock",
+        "",
+    ] {
+        let (_folder, path) = file(format!("[{{\"user\": \"a\", \"resources\": [\"r\"], \"end\": {time:?}}}]"));
+        let error = JsonReservations::open(path).unwrap_err();
+        has(&error.to_string(), &["reservations.json:1:43: ", "is no time with its offset"]);
+    }
+    // Times that are merely long ago, or far away, are times.
+    for time in ["1970-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "9999-12-30T00:00:00Z"] {
+        let (_folder, path) = file(format!("[{{\"user\": \"a\", \"resources\": [\"r\"], \"end\": {time:?}}}]"));
+        JsonReservations::open(path).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_reservation_that_ends_before_the_run_may_is_warned_of() {
+    let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(600);
+    let text = format!(r#"[{{"user": "alice", "resources": ["rack3", "router1"]}}, {{"user": "alice", "resources": ["a1"], "end": "{soon}"}}]"#);
+    let (_folder, path) = file(text);
+    let backend = Arc::new(JsonReservations::open(path).unwrap());
+    let gate = ReservationGate::with_backend(backend.clone(), Some("alice"));
+    gate.check(&lab()).await.unwrap();
+    assert_eq!(gate.ending(&lab(), "alice", &*backend).await.unwrap(), None);
+    let gate = gate.lasting(Duration::from_secs(300));
+    assert_eq!(gate.ending(&lab(), "alice", &*backend).await.unwrap(), None);
+    let gate = gate.lasting(Duration::from_secs(3600));
+    gate.check(&lab()).await.unwrap();
+    let warning = gate.ending(&lab(), "alice", &*backend).await.unwrap().unwrap();
+    has(&warning, &["WARNING: alice's reservations end before the tests on lab bench have to, which may take 3600 s: a1 at "]);
+}
+
+crate::reservation_backend!("registered", |config| {
+    match config.settings.get("broken") {
+        Some(_) => Err(Error::new(ErrorKind::Io, "the line is cut")),
+        None => Ok(Arc::new(NoReservations)),
+    }
+});
+crate::reservation_backend!("twice", |_| Ok(Arc::new(NoReservations)));
+crate::reservation_backend!("twice", |_| Ok(Arc::new(NoReservations)));
+
+#[tokio::test]
+async fn a_registered_backend_is_selected_by_its_name() {
+    let (folder, _path) = file("[]");
+    let check = async |text: &str| {
+        std::fs::write(folder.path().join("otto.toml"), format!("[reservations]\n{text}")).unwrap();
+        let config = ProjectConfig::above(folder.path()).unwrap();
+        ReservationGate::new(&config.reservations, Some("alice"), false).check(&lab()).await
+    };
+    check("backend = 'registered'\nurl = 'x'").await.unwrap();
+    let error = check("backend = 'registered'\nbroken = true").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ReservationBackend);
+    has(&error.chain(), &["the line is cut", "-R"]);
+    let error = check("backend = 'twice'").await.unwrap_err();
+    has(&error.to_string(), &["`twice` is registered 2 times: ", "tests.rs:", "-R"]);
+    let error = check("backend = 'registred'").await.unwrap_err();
+    has(&error.to_string(), &["did you mean `registered`?"]);
+}
+
+#[tokio::test]
+async fn leases_are_configured_and_checked_before_anything_runs() {
+    let (folder, _path) = file("[]");
+    let read = |text: &str| {
+        std::fs::write(folder.path().join("otto.toml"), format!("[reservations]\n{text}")).unwrap();
+        ProjectConfig::above(folder.path()).map(|config| config.reservations)
+    };
+    for (text, part) in [
+        ("backend = 'sqlite'\nttl = 0", "`ttl` has to be a time above zero"),
+        ("backend = 'sqlite'\nendpoints = []", "has no field `endpoints`"),
+        ("backend = 'json'\npath = 'x'\nttl = 3", "has no field `ttl`"),
+        ("backend = 'etcd'", "needs `endpoints`"),
+        ("backend = 'etcd'\nendpoints = ['etcd1:2379']", "otto.toml:3:14: \"etcd1:2379\" is no endpoint"),
+        ("backend = 'etcd'\nendpoints = ['http://e']\npath = 'x'", "the backend \"etcd\" reads none"),
+        ("backend = 'etcd'\nendpoints = ['http://e']\nuser = 'u'\npassword = 'pw'", "a password does not stand in otto.toml"),
+        ("backend = 'etcd'\nendpoints = ['http://e']\ncert = 'c.pem'", "`cert` and `key` belong together"),
+        ("backend = 'etcd'\nendpoints = ['http://e']\npassword = { env = 'X' }", "is nobody's without `user`"),
+    ] {
+        let error = read(text).unwrap_err();
+        has(&error.to_string(), &["otto.toml:", part]);
+    }
+    let good = "backend = 'etcd'\nendpoints = ['https://e:2379']\nuser = 'u'\npassword = { env = 'X' }\nttl = 10\nwait = 60";
+    let config = read(good).unwrap();
+    assert_eq!(config.leases.ttl, Some(Duration::from_secs(10)));
+    assert!(!format!("{config:?}").contains("pw"));
+    assert!(super::TestLeases::configured(&config, Some("alice"), true).unwrap().is_none());
+
+    #[cfg(feature = "sqlite")]
+    {
+        let config = read("backend = 'sqlite'\npath = 'leases'").unwrap();
+        ReservationGate::new(&config, Some("alice"), false).check(&lab()).await.unwrap();
+        assert!(super::TestLeases::configured(&config, Some("alice"), false).unwrap().is_some());
+        std::fs::write(folder.path().join("blocked"), "").unwrap();
+        let config = read("backend = 'sqlite'\npath = 'blocked'").unwrap();
+        let error = ReservationGate::new(&config, Some("alice"), false).check(&lab()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ReservationBackend);
+        has(&error.chain(), &["blocked: leases are kept in a folder", "-R"]);
+        ReservationGate::new(&config, Some("alice"), true).check(&lab()).await.unwrap();
+    }
+}
+
 /// A backend that never answers, or answers with any error.
 struct Broken(bool);
 
