@@ -17,6 +17,8 @@ pub mod session;
 
 pub mod host;
 
+pub mod transfer;
+
 pub mod context;
 pub mod fleet;
 pub mod prelude;
@@ -46,6 +48,10 @@ pub use reservations::{
 };
 pub use result::{CommandStatus, RunResult, Status};
 pub use session::{Dirt, ExpectRun, HostSession, OneshotRun, Pattern, Run, SessionManager};
+pub use transfer::{
+    DirEntry, FileType, HostFs, IntoPaths, Metadata, Progress, TempDir, Transfer, TransferResult, TransferResults,
+    TransferRun,
+};
 
 #[doc(hidden)]
 pub use harness::private as __private;

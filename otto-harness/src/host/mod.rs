@@ -8,7 +8,7 @@ mod ssh;
 mod telnet;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use quote::sh_quote;
@@ -21,6 +21,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::lab::{HostSpec, Term};
 use crate::redact::Redactor;
 use crate::session::{Dirt, ExpectRun, HostSession, Observer, OneshotRun, Pattern, Run, SessionManager};
+use crate::transfer::{FileService, HostFs, IntoPaths, TransferRun};
 use crate::transport::{BoxFuture, Connector};
 
 /// A machine that commands run on: one of a lab, this one, or one made by hand.
@@ -46,6 +47,7 @@ struct Inner {
     address: Option<String>,
     hop: Option<String>,
     sessions: SessionManager,
+    files: Arc<FileService>,
 }
 
 impl Host {
@@ -75,7 +77,8 @@ impl Host {
     pub fn over(id: impl Into<String>, connector: Arc<dyn Connector>) -> Self {
         let id = id.into();
         let sessions = SessionManager::new(id.clone(), connector);
-        Self(Arc::new(Inner { id, term: None, address: None, hop: None, sessions }))
+        let files = Arc::new(FileService::new(sessions.clone()));
+        Self(Arc::new(Inner { id, term: None, address: None, hop: None, sessions, files }))
     }
 
     /// A host as a lab describes it. A hop is given to it by the context, not by this.
@@ -96,7 +99,9 @@ impl Host {
             Some(device) if spec.term == Term::Serial => Some(device.display().to_string()),
             _ => spec.ip.as_ref().map(|ip| spec.port.map_or(ip.clone(), |port| format!("{ip}:{port}"))),
         };
-        Self(Arc::new(Inner { id: spec.id.clone(), term: Some(spec.term), address, hop: spec.hop.clone(), sessions }))
+        let (id, hop) = (spec.id.clone(), spec.hop.clone());
+        let files = Arc::new(FileService::new(sessions.clone()));
+        Self(Arc::new(Inner { id, term: Some(spec.term), address, hop, sessions, files }))
     }
 
     /// Its id in the lab.
@@ -166,6 +171,37 @@ impl Host {
     /// Waits for a pattern in what the default session's terminal shows. See [`ExpectRun`].
     pub fn expect(&self, pattern: impl Into<Pattern>) -> ExpectRun {
         self.0.sessions.expect(pattern)
+    }
+
+    /// Copies files of this machine to the host. See [`TransferRun`].
+    ///
+    /// ```no_run
+    /// # async fn deploy(host: otto::Host) -> otto::Result<()> {
+    /// host.put(["firmware.bin", "conf/*.toml"], "/tmp/").timeout("5m").await?.ok()?;
+    /// host.put("scripts", "/opt/scripts").preserve_times(true).await?.ok()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn put<'a>(&self, sources: impl IntoPaths, dest: impl AsRef<Path>) -> TransferRun<'a> {
+        TransferRun::new(self.0.files.clone(), true, sources.into_paths(), dest.as_ref())
+    }
+
+    /// Copies files of the host to this machine. See [`TransferRun`]. No name that the host gives leads out of `dest`.
+    ///
+    /// ```no_run
+    /// # async fn collect(host: otto::Host) -> otto::Result<()> {
+    /// host.get("/var/log/*.log", "logs/").await?.ok()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn get<'a>(&self, sources: impl IntoPaths, dest: impl AsRef<Path>) -> TransferRun<'a> {
+        TransferRun::new(self.0.files.clone(), false, sources.into_paths(), dest.as_ref())
+    }
+
+    /// Its files, call by call. See [`HostFs`].
+    #[must_use]
+    pub fn fs(&self) -> HostFs {
+        HostFs::new(self.0.files.clone())
     }
 
     /// Ends its sessions, what runs in them, and its connection. The next use connects again; named sessions stay closed.

@@ -18,8 +18,11 @@ pub(crate) mod local;
 pub(crate) mod login;
 pub(crate) mod serial;
 pub(crate) mod ssh;
+mod stream;
 pub(crate) mod tcp;
 pub(crate) mod telnet;
+
+pub use stream::{ByteStream, Service, StreamReader, StreamWriter};
 
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -149,6 +152,18 @@ pub trait Connector: Send + Sync + fmt::Debug {
 
     /// Starts a process of its own. Its transport reads [`Outlet::Out`] and [`Outlet::Err`] and takes no input.
     fn exec(&self, exec: Exec) -> BoxFuture<'_, Result<Box<dyn Transport>>>;
+
+    /// Whether this is the machine that otto itself runs on, so that its files are reached without any detour.
+    fn is_this_machine(&self) -> bool {
+        false
+    }
+
+    /// Opens a stream of bytes to a service of the host; `None` if the host, or this kind of connection, has no such
+    /// service. Dropping the future undoes what it has begun.
+    fn open_stream(&self, service: Service) -> BoxFuture<'_, Result<Option<ByteStream>>> {
+        let _ = service;
+        Box::pin(async { Ok(None) })
+    }
 
     /// How far a connection that is being made has come, for an error that says where its time went; `None` if it is made, or
     /// nobody knows.

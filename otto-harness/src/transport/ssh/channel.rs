@@ -81,6 +81,18 @@ impl Channel {
         self.granted("to run a command", request).await
     }
 
+    /// Starts a subsystem; whether the server has it.
+    pub(super) async fn subsystem(&self, name: &str) -> Result<bool, Fault> {
+        let sent = self.out.request_subsystem(true, name).await.is_ok();
+        match if sent { self.inbox.answer().await } else { None } {
+            Some(granted) => Ok(granted),
+            None => match self.connection.table().lost() {
+                Some(reason) => Err(Fault::lost(&reason)),
+                None => Ok(false),
+            },
+        }
+    }
+
     /// Sends a signal to the process group; whether that could be said.
     pub(super) async fn send_signal(&self, signal: Sig) -> bool {
         let group = self.inbox.lock().group;

@@ -236,10 +236,12 @@ impl Connection {
     /// Stops all that runs over the connection and ends it; whether the server said that what ran has ended. Bounded: 4 s.
     pub(super) async fn close(self: &Arc<Self>) -> bool {
         let soon = Duration::from_millis(500);
-        let running: Vec<_> = self.table.all().into_iter().filter(|inbox| !inbox.lock().is_settled()).collect();
+        let mut running: Vec<_> = self.table.all().into_iter().filter(|inbox| !inbox.lock().is_settled()).collect();
         for inbox in &running {
             inbox.note(|state| state.dismissed = true);
         }
+        // What ends with its input is told to, and needs no killing.
+        running.retain(|inbox| !inbox.lock().ends_with_input);
         let _ = timeout(5 * soon, self.stop(&running)).await;
         let inboxes = self.table.all();
         let _ = timeout(soon, async {

@@ -10,7 +10,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use crate::error::{Error, Phase, Result};
 
 use super::fault::Fault;
-use super::{BoxFuture, Connector, Exec, Transport};
+use super::{BoxFuture, ByteStream, Connector, Exec, Service, Transport};
 
 mod auth;
 mod channel;
@@ -22,6 +22,7 @@ mod exec;
 mod host_key;
 mod inbox;
 mod known_hosts;
+mod service;
 mod shell;
 mod target;
 #[cfg(test)]
@@ -196,6 +197,24 @@ impl Connector for SshConnector {
                     self.place_for_exec().await.map_err(|fault| self.error(fault))?;
                 match exec::start(&connection, permit, &exec).await {
                     Ok(process) => return Ok(Box::new(process) as Box<dyn Transport>),
+                    Err(trouble) => self.again(trouble, &connection, new, &mut redialled)?,
+                }
+            }
+        })
+    }
+
+    fn open_stream(&self, service: Service) -> BoxFuture<'_, Result<Option<ByteStream>>> {
+        Box::pin(async move {
+            let mut redialled = false;
+            loop {
+                let Chosen { connection, found: mut permits, new } =
+                    self.place_for_shell(1).await.map_err(|fault| self.error(fault))?;
+                let opened = match permits.pop() {
+                    Some(permit) => service::open(&connection, permit, &service).await,
+                    None => Err(Trouble::Full),
+                };
+                match opened {
+                    Ok(stream) => return Ok(stream),
                     Err(trouble) => self.again(trouble, &connection, new, &mut redialled)?,
                 }
             }
