@@ -112,7 +112,13 @@ impl Sshd {
     /// Describes a server.
     #[must_use]
     pub fn builder() -> SshdBuilder {
-        SshdBuilder { id: "server".into(), lab: "bed".into(), lines: Vec::new(), shell: None, sftp: Some("internal-sftp".to_owned()) }
+        SshdBuilder {
+            id: "server".into(),
+            lab: "bed".into(),
+            lines: Vec::new(),
+            shell: None,
+            sftp: Some("internal-sftp".to_owned()),
+        }
     }
 
     /// The home of [`ACCOUNT`], if it has that.

@@ -319,7 +319,7 @@ impl fmt::Debug for HostFs {
 /// Removes a folder and all below it; no link is followed.
 pub(super) async fn remove_tree(files: &dyn Files, path: &Path) -> Outcome<()> {
     if let Some(done) = files.remove_tree(path).await {
-        return done.map_err(not_there);
+        return done;
     }
     if !files.metadata(path, false).await.map_err(not_there)?.is_dir() {
         return Err(Fault::new(io::ErrorKind::NotADirectory));

@@ -164,12 +164,14 @@ impl Files for Sftp {
     fn list<'a>(&'a self, path: &'a Path) -> Answered<'a, Vec<(OsString, Metadata)>> {
         boxed(async move {
             let opened = self.client.open(Packet::new(OPENDIR).path(path)).await;
-            let handle = self
-                .explain(opened, async {
-                    let found = self.metadata(path, true).await.ok()?;
-                    (!found.is_dir()).then_some(io::ErrorKind::NotADirectory)
-                })
-                .await?;
+            let handle = match opened {
+                // Of a file, OpenSSH's says that it is not there.
+                Err(fault @ Fault::File(..)) => match self.metadata(path, true).await {
+                    Ok(found) if !found.is_dir() => return Err(Fault::new(io::ErrorKind::NotADirectory)),
+                    _ => return Err(fault),
+                },
+                opened => opened?,
+            };
             let mut names = Vec::new();
             loop {
                 let answer = self.client.send(Packet::new(READDIR).string(handle.bytes())).await?;
