@@ -22,6 +22,7 @@ pub mod transfer;
 pub mod context;
 pub mod fleet;
 pub mod prelude;
+pub mod repeat;
 pub mod reservations;
 
 #[doc(hidden)]
@@ -35,13 +36,14 @@ pub use context::{
     open_context, reset_context, run_on_all_hosts, set_context, try_get_context,
 };
 pub use error::{Error, ErrorKind, Phase, Result};
-pub use fleet::{DoForAll, HostResults, HostResultsExt, RunOnAll};
+pub use fleet::{DoForAll, HostOutputs, HostResults, HostResultsExt, RunOnAll};
 pub use host::{Host, SerialHost, SshHost, TelnetHost};
 pub use indexmap::IndexMap;
 pub use lab::{
     BuiltinLab, Cred, HostKeyCheck, HostSpec, Lab, LabBuilder, LabCatalog, LabSelection, ProjectConfig,
     ReservationConfig, Secret, SshOptions, Term,
 };
+pub use repeat::{Missed, RepeatRunner, StartRepeat};
 pub use reservations::{
     JsonReservations, NoReservations, Reservation, ReservationBackend, ReservationGate, check_reservations,
     required_resources,
