@@ -205,7 +205,7 @@ impl Sshd {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    /// How often somebody has connected since it started.
+    /// How often somebody has connected since it started, which the bed itself does once, to see that it answers.
     #[must_use]
     pub fn connection_count(&self) -> usize {
         self.log().lines().filter(|line| line.starts_with("Connection from ")).count()

@@ -22,7 +22,7 @@ use crate::lab::{HostSpec, Term};
 use crate::redact::Redactor;
 use crate::session::{Dirt, ExpectRun, HostSession, Observer, OneshotRun, Pattern, Run, SessionManager};
 use crate::transfer::{FileService, HostFs, IntoPaths, TransferRun};
-use crate::transport::{BoxFuture, Connector};
+use crate::transport::{BoxFuture, Connector, Hop};
 
 /// A machine that commands run on: one of a lab, this one, or one made by hand.
 ///
@@ -45,7 +45,8 @@ struct Inner {
     id: String,
     term: Option<Term>,
     address: Option<String>,
-    hop: Option<String>,
+    /// The host that it is reached over.
+    hop: Option<Host>,
     sessions: SessionManager,
     files: Arc<FileService>,
 }
@@ -81,10 +82,11 @@ impl Host {
         Self(Arc::new(Inner { id, term: None, address: None, hop: None, sessions, files }))
     }
 
-    /// A host as a lab describes it. A hop is given to it by the context, not by this.
+    /// A host as a lab describes it. One with a hop needs a context, which has the other host too: without one, its first use is
+    /// an error.
     #[must_use]
     pub fn from_spec(spec: &HostSpec) -> Self {
-        Self::with(spec, None, &Redactor::of_hosts([spec]), false)
+        Self::with(spec, None, &Redactor::of_hosts([spec]), false, None)
     }
 
     pub(crate) fn with(
@@ -92,14 +94,16 @@ impl Host {
         observer: Option<Arc<dyn Observer>>,
         redactor: &Redactor,
         dry_run: bool,
+        hop: Option<&Host>,
     ) -> Self {
-        let connector = connect::connector(spec);
+        let route = hop.map(|hop| Hop::new(hop.id(), hop.0.sessions.connector().clone()));
+        let connector = connect::connector(spec, route);
         let sessions = SessionManager::with(spec.id.clone(), connector, observer, redactor.clone(), dry_run);
         let address = match &spec.serial_options.device {
             Some(device) if spec.term == Term::Serial => Some(device.display().to_string()),
             _ => spec.ip.as_ref().map(|ip| spec.port.map_or(ip.clone(), |port| format!("{ip}:{port}"))),
         };
-        let (id, hop) = (spec.id.clone(), spec.hop.clone());
+        let (id, hop) = (spec.id.clone(), hop.cloned());
         let files = Arc::new(FileService::new(sessions.clone()));
         Self(Arc::new(Inner { id, term: Some(spec.term), address, hop, sessions, files }))
     }
@@ -277,7 +281,7 @@ impl Host {
 
     /// The id of the host that it is reached through.
     pub(crate) fn hop(&self) -> Option<&str> {
-        self.0.hop.as_deref()
+        self.0.hop.as_ref().map(Host::id)
     }
 
     pub(crate) fn is(&self, other: &Self) -> bool {

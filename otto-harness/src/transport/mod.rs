@@ -8,24 +8,40 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use crate::error::{Phase, Result};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::error::{Error, ErrorKind, Phase, Result};
 
 mod fault;
 pub(crate) mod hidden;
 mod killing;
 pub(crate) mod local;
 pub(crate) mod login;
+mod route;
 pub(crate) mod serial;
 pub(crate) mod ssh;
 mod stream;
 pub(crate) mod tcp;
 pub(crate) mod telnet;
 
+pub(crate) use route::{Hop, Route};
 pub use stream::{ByteStream, Service, StreamReader, StreamWriter};
 
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A stream of bytes in both directions, as a socket is.
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+impl fmt::Debug for dyn Duplex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Duplex")
+    }
+}
 
 /// Where bytes that are read came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,6 +179,20 @@ pub trait Connector: Send + Sync + fmt::Debug {
     fn open_stream(&self, service: Service) -> BoxFuture<'_, Result<Option<ByteStream>>> {
         let _ = service;
         Box::pin(async { Ok(None) })
+    }
+
+    /// Opens a TCP connection from the host to an address that it can reach, within this limit, for what lies behind it. What
+    /// the stream reads and writes goes through this host's connection, which lives as long as the stream.
+    ///
+    /// # Errors
+    /// If the host cannot be reached, refuses, or cannot reach that address; the error is on this host. By default: that it
+    /// is no host to hop over.
+    fn open_tcp(&self, address: String, port: u16, limit: Duration) -> BoxFuture<'_, Result<Box<dyn Duplex>>> {
+        let _ = limit;
+        Box::pin(async move {
+            Err(Error::new(ErrorKind::Connect(Phase::Tcp), format!("it has no way to open {address}:{port}"))
+                .hint("a hop has to be a host over ssh"))
+        })
     }
 
     /// How far a connection that is being made has come, for an error that says where its time went; `None` if it is made, or

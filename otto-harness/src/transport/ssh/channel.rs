@@ -192,6 +192,12 @@ impl Writer {
         Poll::Ready(Ok(()))
     }
 
+    /// Sends on what was accepted, and then the end of the input.
+    pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        std::task::ready!(self.poll_held(cx))?;
+        self.out.as_mut().poll_shutdown(cx)
+    }
+
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         self.inbox.check_writable(cx)?;
         std::task::ready!(self.poll_held(cx))?;

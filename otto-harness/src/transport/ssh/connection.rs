@@ -54,10 +54,19 @@ struct Room {
     long: Arc<AtomicUsize>,
 }
 
+/// What a channel is opened for.
+#[derive(Debug, Clone)]
+pub(super) enum Opening {
+    Session,
+    /// A TCP connection from the server to this address.
+    Tcp(String, u16),
+}
+
 /// One attempt to open a channel. The task that owns the handle makes it, so that it is never given up half-way: a
 /// channel whose opening nobody waits for any longer is closed, and frees its place on the server.
 struct Attempt {
     connection: Arc<Connection>,
+    what: Opening,
     permit: Option<Permit>,
     done: oneshot::Sender<Result<Channel, (russh::Error, Option<Permit>)>>,
 }
@@ -166,7 +175,7 @@ impl Connection {
         let mut pause = Duration::from_millis(1);
         loop {
             let change = self.table.change();
-            let error = match self.attempt(permit.take()).await? {
+            let error = match self.attempt(Opening::Session, permit.take(), self.target.limits.channel).await? {
                 Ok(channel) => return Ok(channel),
                 Err((error, returned)) => {
                     permit = returned;
@@ -204,6 +213,37 @@ impl Connection {
         }
     }
 
+    /// Opens a TCP connection from the server to this address. It takes none of the places for sessions.
+    pub(super) async fn open_tcp(
+        self: &Arc<Self>,
+        (address, port): (&str, u16),
+        limit: Duration,
+    ) -> Result<Channel, Fault> {
+        let opened = self.attempt(Opening::Tcp(address.to_owned(), port), None, limit).await;
+        let error = match opened {
+            Ok(Ok(channel)) => return Ok(channel),
+            Ok(Err((error, _))) => error,
+            Err(Trouble::Fault(fault)) => return Err(fault),
+            Err(_) => return Err(Fault::at(Phase::Tcp, "no channel could be had")),
+        };
+        if let Some(reason) = self.table.lost() {
+            return Err(Fault::lost(&reason));
+        }
+        Err(match error {
+            russh::Error::ChannelOpenFailure(ChannelOpenFailure::ConnectFailed) => {
+                Fault::at(Phase::Tcp, format!("from there, {address}:{port} cannot be reached"))
+                    .hint("is the host behind it up, is its port right, and does its name mean something there?")
+            }
+            russh::Error::ChannelOpenFailure(ChannelOpenFailure::AdministrativelyProhibited) => {
+                Fault::at(Phase::Tcp, format!("it refuses to forward to {address}:{port}")).hint(
+                    "see `AllowTcpForwarding`, `PermitOpen` and `DisableForwarding` in its sshd_config, and the options of the \
+                     key in its authorized_keys",
+                )
+            }
+            other => Fault::at(Phase::Tcp, format!("it opens no connection to {address}:{port}: {other}")),
+        })
+    }
+
     /// The server has no room for this one, so it is one place less from now on.
     fn shrink(&self, permit: &mut Permit) {
         if let Some(permit) = permit.permit.take() {
@@ -215,18 +255,19 @@ impl Connection {
 
     async fn attempt(
         self: &Arc<Self>,
+        what: Opening,
         permit: Option<Permit>,
+        limit: Duration,
     ) -> Result<Result<Channel, (russh::Error, Option<Permit>)>, Trouble> {
         let (done, answer) = oneshot::channel();
         let gone = || Trouble::lost(&self.table.lost().unwrap_or_else(|| "it was closed".into()));
-        self.attempts.send(Attempt { connection: Arc::clone(self), permit, done }).map_err(|_| gone())?;
-        let limit = self.target.limits.channel;
+        self.attempts.send(Attempt { connection: Arc::clone(self), what, permit, done }).map_err(|_| gone())?;
         match timeout(limit, answer).await {
             Ok(Ok(result)) => Ok(result),
             Ok(Err(_)) => Err(gone()),
             Err(_) => Err(Fault::at(
                 Phase::Channel,
-                format!("the server did not answer within {limit:?} whether it opens a session"),
+                format!("the server did not answer within {limit:?} whether it opens a channel"),
             )
             .hint("the host may be frozen or overloaded")
             .into()),
@@ -306,10 +347,15 @@ async fn own(
             attempt = attempts.recv() => attempt,
             () = table.until_closing() => None,
         };
-        let Some(Attempt { connection, permit, done }) = attempt else { break };
+        let Some(Attempt { connection, what, permit, done }) = attempt else { break };
         let handle = Arc::clone(&handle);
         tokio::spawn(async move {
-            let result = match handle.channel_open_session().await {
+            let opened = match what {
+                Opening::Session => handle.channel_open_session().await,
+                // Where the connection comes from is nobody's business (RFC 4254, section 7.2, wants an address).
+                Opening::Tcp(host, port) => handle.channel_open_direct_tcpip(host, port.into(), "127.0.0.1", 0).await,
+            };
+            let result = match opened {
                 Ok(raw) => Ok(Channel::new(raw, connection, permit)),
                 Err(error) => Err((error, permit)),
             };

@@ -4,13 +4,14 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::error::{Error, Phase, Result};
 
 use super::fault::Fault;
-use super::{BoxFuture, ByteStream, Connector, Exec, Service, Transport};
+use super::{BoxFuture, ByteStream, Connector, Duplex, Exec, Service, Transport};
 
 mod auth;
 mod channel;
@@ -19,6 +20,7 @@ mod connection;
 mod console;
 mod control;
 mod exec;
+mod forward;
 mod host_key;
 mod inbox;
 mod known_hosts;
@@ -36,6 +38,7 @@ mod wire;
 pub(crate) use target::{Auth, HostKeyCheck, HostKeyPolicy, SshTarget};
 
 use connection::{Connection, Permit};
+use forward::Forward;
 use trouble::Trouble;
 
 /// Makes shells and processes on one SSH server.
@@ -198,6 +201,23 @@ impl Connector for SshConnector {
                 match exec::start(&connection, permit, &exec).await {
                     Ok(process) => return Ok(Box::new(process) as Box<dyn Transport>),
                     Err(trouble) => self.again(trouble, &connection, new, &mut redialled)?,
+                }
+            }
+        })
+    }
+
+    fn open_tcp(&self, address: String, port: u16, limit: Duration) -> BoxFuture<'_, Result<Box<dyn Duplex>>> {
+        Box::pin(async move {
+            let mut redialled = false;
+            loop {
+                // Any connection will do: what is forwarded takes no place of a session.
+                let Chosen { connection, new, .. } = self
+                    .connection(|connections| connections.first().map(|connection| (Arc::clone(connection), ())))
+                    .await
+                    .map_err(|fault| self.error(fault))?;
+                match connection.open_tcp((&address, port), limit).await {
+                    Ok(channel) => return Ok(Box::new(Forward::new(channel)) as Box<dyn Duplex>),
+                    Err(fault) => self.again(fault.into(), &connection, new, &mut redialled)?,
                 }
             }
         })
