@@ -37,7 +37,7 @@ pub use context::{
 };
 pub use error::{Error, ErrorKind, Phase, Result};
 pub use fleet::{DoForAll, HostOutputs, HostResults, HostResultsExt, RunOnAll};
-pub use host::{Host, SerialHost, SshHost, TelnetHost};
+pub use host::{Host, PortForward, SerialHost, SshHost, TelnetHost};
 pub use indexmap::IndexMap;
 pub use lab::{
     BuiltinLab, Cred, HostKeyCheck, HostSpec, Lab, LabBuilder, LabCatalog, LabSelection, ProjectConfig,

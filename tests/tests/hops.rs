@@ -197,3 +197,71 @@ async fn a_frozen_hop_is_an_error_and_closing_is_bounded() -> Result<()> {
     chain.bastion.thaw();
     Ok(())
 }
+
+/// A server on this machine that says what it is told, in capitals, a line each.
+async fn shouting() -> std::net::SocketAddr {
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let (from, mut to) = socket.into_split();
+                let mut lines = BufReader::new(from).lines();
+                while let Ok(Some(line)) = lines.next_line().await {
+                    to.write_all(format!("{}\n", line.to_uppercase()).as_bytes()).await.unwrap();
+                }
+            });
+        }
+    });
+    address
+}
+
+/// What a host hears at an address when it says `hello`.
+fn ask(address: std::net::SocketAddr) -> String {
+    format!("(exec 3<>/dev/tcp/{}/{} && echo hello >&3 && head -n 1 <&3)", address.ip(), address.port())
+}
+
+#[tokio::test]
+async fn ports_are_forwarded_both_ways_until_they_are_closed() -> Result<()> {
+    let (bastion, far) = (server("bastion"), server("far"));
+    let text = format!("lab = \"bed\"\n{}{}hop = \"bastion\"\n", bastion.host_toml(), far.host_toml());
+    let target = shouting().await;
+    let leaks = Snapshot::take();
+    otto::open_context(Lab::from_toml(&text)?)
+        .with(async |ctx| {
+            let (here, far) = (Host::local(), ctx.get_host("far")?);
+            let local = far.forward_local(target.to_string()).await?;
+            let remote = far.forward_remote(0, target.to_string()).await?;
+            for _ in 0..3 {
+                assert_eq!(here.run(ask(local.address())).await?.only()?.ok()?.output, "HELLO");
+                assert_eq!(far.run(ask(remote.address())).await?.only()?.ok()?.output, "HELLO");
+            }
+            let (was, there) = (local.address(), remote.address());
+            local.close().await?;
+            assert!(!here.run(ask(was)).await?.is_ok());
+            drop(remote);
+            until("the far port is closed", Duration::from_secs(5), || std::net::TcpStream::connect(there).is_err())
+                .await;
+            here.close().await?;
+
+            let refused = far.forward_local("127.0.0.1:1").await.unwrap_err();
+            assert!(refused.to_string().contains("127.0.0.1:1 cannot be reached"), "{refused}");
+            for wrong in ["nothing", "host:", ":80", "host:0", "host:x"] {
+                assert_eq!(far.forward_local(wrong).await.unwrap_err().kind(), ErrorKind::Invalid, "{wrong}");
+            }
+            let taken = far.forward_remote(target.port(), target.to_string()).await.unwrap_err();
+            assert!(taken.to_string().contains("does not listen on"), "{taken}");
+            let none = Host::local().forward_local(target.to_string()).await.unwrap_err();
+            assert!(none.to_string().contains("only"), "{none}");
+            // Left open: it ends with the scope.
+            std::mem::forget(far.forward_local(target.to_string()).await?);
+            Ok(())
+        })
+        .await?;
+    for server in [&far, &bastion] {
+        until("no connection is left", Duration::from_secs(5), || server.connections().is_empty()).await;
+    }
+    leaks.assert_same_within(Duration::from_secs(5));
+    Ok(())
+}

@@ -2,6 +2,7 @@
 
 mod connect;
 mod draft;
+mod forward;
 mod quote;
 mod serial;
 mod ssh;
@@ -11,6 +12,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use forward::PortForward;
 pub use quote::sh_quote;
 pub use serial::SerialHost;
 pub use ssh::SshHost;
@@ -206,6 +208,45 @@ impl Host {
     #[must_use]
     pub fn fs(&self) -> HostFs {
         HostFs::new(self.0.files.clone())
+    }
+
+    /// Makes an address that the host can reach a port of this machine: a connection to [`PortForward::address`] goes through
+    /// the host's SSH connection, and from there to `to` (`"10.0.0.5:80"`, or a name and a port).
+    ///
+    /// It ends with [`PortForward::close`], when that is dropped, and with the host. Dropping the future undoes it.
+    ///
+    /// # Errors
+    /// If the host cannot be reached, or forwards nothing; if this machine gives no port.
+    ///
+    /// ```no_run
+    /// # async fn page(router: otto::Host) -> otto::Result<()> {
+    /// let web = router.forward_local("192.168.1.1:80").await?;
+    /// println!("http://{}/", web.address());
+    /// web.close().await
+    /// # }
+    /// ```
+    pub fn forward_local(&self, to: impl Into<String>) -> BoxFuture<'static, Result<PortForward>> {
+        forward::local(self.0.sessions.clone(), to.into())
+    }
+
+    /// Makes an address that this machine can reach a port of the host's loopback: a connection there goes to `to`, from here.
+    /// `port` 0 is a port of the host's choice; [`PortForward::address`] has it.
+    ///
+    /// It ends with [`PortForward::close`], when that is dropped, and with the host. Dropping the future undoes it.
+    ///
+    /// # Errors
+    /// If the host cannot be reached, or does not listen for us.
+    ///
+    /// ```no_run
+    /// # async fn serve(board: otto::Host) -> otto::Result<()> {
+    /// // The board fetches its image from a server on this machine.
+    /// let images = board.forward_remote(0, "127.0.0.1:8080").await?;
+    /// board.run(format!("wget http://{}/image", images.address())).await?.ok()?;
+    /// images.close().await
+    /// # }
+    /// ```
+    pub fn forward_remote(&self, port: u16, to: impl Into<String>) -> BoxFuture<'static, Result<PortForward>> {
+        forward::remote(self.0.sessions.clone(), port, to.into())
     }
 
     /// Ends its sessions, what runs in them, and its connection. The next use connects again; named sessions stay closed.

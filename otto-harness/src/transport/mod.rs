@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{Error, ErrorKind, Phase, Result};
 
@@ -41,6 +42,17 @@ impl fmt::Debug for dyn Duplex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Duplex")
     }
+}
+
+/// A port that a host listens on for us.
+#[derive(Debug)]
+pub struct TcpListening {
+    /// The port.
+    pub port: u16,
+    /// The connections that come. No more will when this ends: the host, or its connection, is gone.
+    pub streams: mpsc::UnboundedReceiver<Box<dyn Duplex>>,
+    /// Dropped, it has the host listen no more.
+    pub stop: oneshot::Sender<()>,
 }
 
 /// Where bytes that are read came from.
@@ -191,7 +203,22 @@ pub trait Connector: Send + Sync + fmt::Debug {
         let _ = limit;
         Box::pin(async move {
             Err(Error::new(ErrorKind::Connect(Phase::Tcp), format!("it has no way to open {address}:{port}"))
-                .hint("a hop has to be a host over ssh"))
+                .hint("only hosts over ssh forward ports, or lead on to others"))
+        })
+    }
+
+    /// Has the host listen on this address and port of its own; 0 is a port of its choice. Dropping what this gives ends that, in
+    /// the background.
+    ///
+    /// # Errors
+    /// If the host cannot be reached, or refuses. By default: that it has no way to.
+    fn listen_tcp(&self, address: String, port: u16) -> BoxFuture<'_, Result<TcpListening>> {
+        Box::pin(async move {
+            Err(Error::new(
+                ErrorKind::Connect(Phase::Tcp),
+                format!("it has no way to listen on {address}:{port} for us"),
+            )
+            .hint("only hosts over ssh forward ports"))
         })
     }
 

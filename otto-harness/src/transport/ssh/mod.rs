@@ -11,7 +11,7 @@ use tokio::sync::Mutex as AsyncMutex;
 use crate::error::{Error, Phase, Result};
 
 use super::fault::Fault;
-use super::{BoxFuture, ByteStream, Connector, Duplex, Exec, Service, Transport};
+use super::{BoxFuture, ByteStream, Connector, Duplex, Exec, Service, TcpListening, Transport};
 
 mod auth;
 mod channel;
@@ -116,6 +116,12 @@ impl SshConnector {
         Ok(Chosen { connection, found, new: true })
     }
 
+    /// For what is forwarded, which takes no place of a session.
+    async fn any_connection(&self) -> Result<Chosen<()>> {
+        let any = |connections: &[Arc<Connection>]| connections.first().map(|connection| (Arc::clone(connection), ()));
+        self.connection(any).await.map_err(|fault| self.error(fault))
+    }
+
     async fn place_for_exec(&self) -> Result<Chosen<Permit>, Fault> {
         let mut new = false;
         loop {
@@ -210,13 +216,22 @@ impl Connector for SshConnector {
         Box::pin(async move {
             let mut redialled = false;
             loop {
-                // Any connection will do: what is forwarded takes no place of a session.
-                let Chosen { connection, new, .. } = self
-                    .connection(|connections| connections.first().map(|connection| (Arc::clone(connection), ())))
-                    .await
-                    .map_err(|fault| self.error(fault))?;
+                let Chosen { connection, new, .. } = self.any_connection().await?;
                 match connection.open_tcp((&address, port), limit).await {
                     Ok(channel) => return Ok(Box::new(Forward::new(channel)) as Box<dyn Duplex>),
+                    Err(fault) => self.again(fault.into(), &connection, new, &mut redialled)?,
+                }
+            }
+        })
+    }
+
+    fn listen_tcp(&self, address: String, port: u16) -> BoxFuture<'_, Result<TcpListening>> {
+        Box::pin(async move {
+            let mut redialled = false;
+            loop {
+                let Chosen { connection, new, .. } = self.any_connection().await?;
+                match connection.listen(&address, port).await {
+                    Ok(listening) => return Ok(listening),
                     Err(fault) => self.again(fault.into(), &connection, new, &mut redialled)?,
                 }
             }
