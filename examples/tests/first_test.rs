@@ -23,8 +23,9 @@ async fn state_stays_within_a_session(ctx: &OttoContext) -> otto::Result<()> {
 
 #[otto::test(lab = "sim")]
 async fn all_hosts_answer(ctx: OttoContext) -> otto::Result<()> {
+    // `sim3` is reached over `sim-hop`, as a host behind a bastion.
     let results = ctx.run_on_all_hosts("echo $OTTO_SIM_HOST").await?;
-    assert_eq!(results.keys().collect::<Vec<_>>(), ["sim1", "sim2", "sim3"]);
+    assert_eq!(results.keys().collect::<Vec<_>>(), ["sim1", "sim2", "sim3", "sim-hop"]);
     for (id, result) in results {
         assert_eq!(result?.only()?.ok()?.output, id);
     }

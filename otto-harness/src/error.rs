@@ -55,6 +55,8 @@ pub enum ErrorKind {
     Panicked,
     /// The operating system refused something on this machine.
     Io,
+    /// A file could not be read, written, moved or found, here or on a host; this says why, as [`std::io`] names it.
+    File(std::io::ErrorKind),
 }
 
 /// How far making a connection came before it failed.
@@ -237,6 +239,18 @@ impl Error {
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         self.0.kind == ErrorKind::Timeout
+    }
+
+    /// Whether a file or a folder does not exist.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.0.kind == ErrorKind::File(std::io::ErrorKind::NotFound)
+    }
+
+    /// Whether the account may not do this to a file or a folder.
+    #[must_use]
+    pub fn is_permission_denied(&self) -> bool {
+        self.0.kind == ErrorKind::File(std::io::ErrorKind::PermissionDenied)
     }
 
     /// Whether this is the lab's infrastructure (a host that cannot be reached or was lost) rather than what was tested.

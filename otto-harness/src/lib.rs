@@ -18,6 +18,8 @@ pub mod session;
 
 pub mod host;
 
+pub mod transfer;
+
 pub mod context;
 pub mod fleet;
 pub mod prelude;
@@ -39,7 +41,7 @@ pub use error::{Error, ErrorKind, Phase, Result};
 pub use fleet::{DoForAll, HostOutputs, HostResults, HostResultsExt, RunOnAll};
 #[doc(inline)]
 pub use harness::LabFixture;
-pub use host::{Host, SerialHost, SshHost, TelnetHost};
+pub use host::{Host, PortForward, SerialHost, SshHost, TelnetHost};
 pub use indexmap::IndexMap;
 pub use lab::{
     BuiltinLab, Cred, HostKeyCheck, HostSpec, Lab, LabBuilder, LabCatalog, LabSelection, ProjectConfig,
@@ -53,6 +55,10 @@ pub use reservations::{
 };
 pub use result::{CommandStatus, RunResult, Status};
 pub use session::{Dirt, ExpectRun, HostSession, OneshotRun, Pattern, Run, SessionManager};
+pub use transfer::{
+    DirEntry, FileType, HostFs, IntoPaths, Metadata, Progress, TempDir, Transfer, TransferResult, TransferResults,
+    TransferRun,
+};
 
 #[doc(hidden)]
 pub use harness::private as __private;

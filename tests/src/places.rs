@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use otto::prelude::*;
 use otto::sim::{RunningHost, SimLab};
-use otto::{Error, ErrorKind, Result};
+use otto::{Error, ErrorKind, Result, Transfer};
 use tokio::time::{sleep, timeout};
 
 use crate::processes::Process;
@@ -75,6 +75,29 @@ impl Place {
         let server = Telnetd::inetutils();
         let host = server.host().id("telnet").build();
         Self { name: "telnet", server: Server::Telnetd(server), host }
+    }
+
+    /// An OpenSSH server without the SFTP subsystem.
+    #[must_use]
+    pub fn scp() -> Self {
+        Self { name: "scp", ..Self::over(Sshd::builder().sftp(None).start()) }
+    }
+
+    /// An OpenSSH server on which files go by the shell.
+    #[must_use]
+    pub fn shell() -> Self {
+        Self { name: "shell", ..Self::over(Sshd::start()) }
+    }
+
+    /// What files go over there.
+    #[must_use]
+    pub fn transfer(&self) -> Transfer {
+        match self.name {
+            "local" => Transfer::Local,
+            "scp" => Transfer::Scp,
+            "shell" | "telnet" => Transfer::Shell,
+            _ => Transfer::Sftp,
+        }
     }
 
     /// The host that the case is about.

@@ -33,6 +33,7 @@ pub struct SshdBuilder {
     lab: String,
     lines: Vec<String>,
     shell: Option<PathBuf>,
+    sftp: Option<String>,
 }
 
 impl SshdBuilder {
@@ -54,6 +55,13 @@ impl SshdBuilder {
     #[must_use]
     pub fn config(mut self, line: impl Into<String>) -> Self {
         self.lines.push(line.into());
+        self
+    }
+
+    /// With this program as its SFTP subsystem; with none, it has no such subsystem.
+    #[must_use]
+    pub fn sftp<'a>(mut self, program: impl Into<Option<&'a str>>) -> Self {
+        self.sftp = program.into().map(str::to_owned);
         self
     }
 
@@ -104,7 +112,13 @@ impl Sshd {
     /// Describes a server.
     #[must_use]
     pub fn builder() -> SshdBuilder {
-        SshdBuilder { id: "server".into(), lab: "bed".into(), lines: Vec::new(), shell: None }
+        SshdBuilder {
+            id: "server".into(),
+            lab: "bed".into(),
+            lines: Vec::new(),
+            shell: None,
+            sftp: Some("internal-sftp".to_owned()),
+        }
     }
 
     /// The home of [`ACCOUNT`], if it has that.
@@ -134,7 +148,7 @@ impl Sshd {
         // Another process may take the port between our look and sshd's: then another is tried.
         for attempt in 1.. {
             let port = free_port();
-            let config = config(folder.path(), port, &description.lines);
+            let config = config(folder.path(), port, &description);
             fs::write(folder.path().join("sshd_config"), config).expect("sshd_config is written");
             let mut child = spawn(folder.path(), description.shell.is_some());
             match wait_for_banner(&mut child, port) {
@@ -191,7 +205,7 @@ impl Sshd {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    /// How often somebody has connected since it started.
+    /// How often somebody has connected since it started, which the bed itself does once, to see that it answers.
     #[must_use]
     pub fn connection_count(&self) -> usize {
         self.log().lines().filter(|line| line.starts_with("Connection from ")).count()
@@ -313,9 +327,13 @@ fn keygen(path: &Path) -> String {
     fs::read_to_string(path.with_extension("pub")).expect("the public key is there").trim_end().to_owned()
 }
 
-fn config(folder: &Path, port: u16, lines: &[String]) -> String {
+fn config(folder: &Path, port: u16, description: &SshdBuilder) -> String {
     let mut text = String::new();
-    for line in lines {
+    if let Some(program) = &description.sftp {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "Subsystem sftp {program}");
+    }
+    for line in &description.lines {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{line}");
     }
@@ -325,7 +343,7 @@ fn config(folder: &Path, port: u16, lines: &[String]) -> String {
         "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
          UsePAM no\nStrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
          PermitRootLogin yes\nPrintMotd no\nMaxStartups 200\nLogLevel VERBOSE\nAcceptEnv LANG LC_* OTTO_*\n\
-         Subsystem sftp internal-sftp\nSetEnv HOME={}\n",
+         SetEnv HOME={}\n",
         path("host_key"),
         path("authorized_keys"),
         // The rc files of whoever runs the tests may be slow, and what they start is not ours to kill. Where the lines

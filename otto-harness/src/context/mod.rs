@@ -10,6 +10,7 @@ mod scope;
 mod skip;
 mod transcript;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -36,7 +37,7 @@ use crate::command::IntoCommands;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fleet::{DoForAll, RunOnAll, Selection};
 use crate::host::{Host, LOCAL};
-use crate::lab::Lab;
+use crate::lab::{HostSpec, Lab};
 use crate::redact::Redactor;
 use crate::transport::BoxFuture;
 
@@ -77,11 +78,11 @@ impl OttoContext {
         // Of all hosts, because one may be reached, or spoken of, from another.
         let secrets = Redactor::of_hosts(lab.hosts());
         Redactor::warn_of_short(lab.hosts());
-        let make = |spec: &crate::lab::HostSpec| {
-            Host::with(spec, settings.audience(spec, &secrets), &secrets, settings.dry_run)
+        let make = |spec: &HostSpec, hop: Option<&Host>| {
+            Host::with(spec, settings.audience(spec, &secrets), &secrets, settings.dry_run, hop)
         };
-        let hosts: IndexMap<_, _> = lab.hosts().map(|spec| (spec.id.clone(), make(spec))).collect();
-        let local = hosts.get(LOCAL).cloned().unwrap_or_else(|| make(&crate::lab::HostSpec::local(LOCAL)));
+        let hosts = with_hops(&lab, make);
+        let local = hosts.get(LOCAL).cloned().unwrap_or_else(|| make(&HostSpec::local(LOCAL), None));
         let scope = HostScope::default();
         for host in hosts.values().chain([&local]) {
             scope.own(host.clone());
@@ -242,6 +243,27 @@ impl OttoContext {
         ids.sort_by_cached_key(|known| strsim::damerau_levenshtein(&known.to_lowercase(), &id.to_lowercase()));
         format!("its hosts, nearest first: {}", listed(&ids))
     }
+}
+
+/// The hosts of a lab, in its order, each made after the one that it is reached over. That hops end somewhere was seen to when
+/// the lab was loaded.
+fn with_hops(lab: &Lab, make: impl Fn(&HostSpec, Option<&Host>) -> Host) -> IndexMap<String, Host> {
+    let specs: IndexMap<&str, &HostSpec> = lab.hosts().map(|spec| (&*spec.id, spec)).collect();
+    let mut made: HashMap<&str, Host> = HashMap::with_capacity(specs.len());
+    for spec in specs.values() {
+        let hop = |spec: &HostSpec| spec.hop.as_deref().and_then(|id| specs.get(id).copied());
+        let mut chain = vec![*spec];
+        while let Some(next) = hop(chain[chain.len() - 1]).filter(|next| !made.contains_key(&*next.id)) {
+            chain.push(next);
+        }
+        while let Some(spec) = chain.pop() {
+            if !made.contains_key(&*spec.id) {
+                let host = make(spec, spec.hop.as_deref().and_then(|id| made.get(id)));
+                made.insert(&spec.id, host);
+            }
+        }
+    }
+    specs.keys().filter_map(|id| Some(((*id).to_owned(), made.remove(id)?))).collect()
 }
 
 /// As many as fit on a line or two.

@@ -15,34 +15,38 @@ use crate::transport::serial::{self, SerialConnector, SerialTarget};
 use crate::transport::ssh::{Auth, HostKeyCheck as SshCheck, HostKeyPolicy, SshConnector, SshTarget};
 use crate::transport::tcp::Keepalive;
 use crate::transport::telnet::{TelnetConnector, TelnetTarget};
-use crate::transport::{BoxFuture, Connector, Exec, Transport};
+use crate::transport::{BoxFuture, Connector, Exec, Hop, Route, Transport};
 
 /// What connects to this host. What cannot be reached is reported on first use, so that a lab with one such host serves
 /// for all others.
-pub(super) fn connector(spec: &HostSpec) -> Arc<dyn Connector> {
-    match spec.term {
-        Term::Local => Arc::new(LocalConnector::new()),
-        Term::Ssh | Term::Telnet if spec.hop.is_some() => unsupported(spec, "a hop"),
-        Term::Ssh => match ssh_target(spec) {
-            Ok(target) => Arc::new(SshConnector::new(target)),
-            Err(error) => Arc::new(Unreachable(error.on_host(&*spec.id))),
-        },
-        Term::Telnet => match telnet_target(spec) {
-            Ok(target) => Arc::new(TelnetConnector::new(target)),
-            Err(error) => Arc::new(Unreachable(error.on_host(&*spec.id))),
-        },
-        Term::Console => unsupported(spec, "a console behind a terminal server (`term = \"console\"`)"),
-        Term::Serial if spec.hop.is_some() => unsupported(spec, "a serial line behind a hop"),
-        Term::Serial => match serial_target(spec) {
-            Ok(target) => Arc::new(SerialConnector::new(target)),
-            Err(error) => Arc::new(Unreachable(error.on_host(&*spec.id))),
-        },
-    }
+pub(super) fn connector(spec: &HostSpec, hop: Option<Hop>) -> Arc<dyn Connector> {
+    made(spec, hop).unwrap_or_else(|error| Arc::new(Unreachable(error.on_host(&*spec.id))))
 }
 
-fn unsupported(spec: &HostSpec, what: &str) -> Arc<dyn Connector> {
-    let error = Error::new(ErrorKind::Connect(Phase::Resolve), format!("{what} is not supported yet by this build"));
-    Arc::new(Unreachable(error.hint("reach the host with `term = \"ssh\"`, directly").on_host(&*spec.id)))
+fn made(spec: &HostSpec, hop: Option<Hop>) -> Result<Arc<dyn Connector>> {
+    let wrong = |message: String| Error::new(ErrorKind::Connect(Phase::Resolve), message);
+    let route = match (hop, &spec.hop, spec.term) {
+        (_, Some(_), Term::Local | Term::Serial) => {
+            return Err(wrong(format!("a {} host is on this machine, and has no hop", spec.term.as_str()))
+                .hint("reach a console behind a hop over telnet: a console server has a port for each line"));
+        }
+        (Some(hop), ..) => Route::Over(hop),
+        (None, Some(id), _) => {
+            return Err(wrong(format!("it is reached over `{id}`, which is not known here"))
+                .hint("open a context on its lab, or make it in code with `.hop(&host)`"));
+        }
+        (None, None, _) => Route::Direct,
+    };
+    Ok(match spec.term {
+        Term::Local => Arc::new(LocalConnector::new()),
+        Term::Ssh => Arc::new(SshConnector::new(SshTarget { route, ..ssh_target(spec)? })),
+        Term::Telnet => Arc::new(TelnetConnector::new(TelnetTarget { route, ..telnet_target(spec)? })),
+        Term::Serial => Arc::new(SerialConnector::new(serial_target(spec)?)),
+        Term::Console => {
+            return Err(wrong("a console behind a terminal server (`term = \"console\"`) is not supported yet".to_owned())
+                .hint("a terminal server has a port for each line: reach it as a telnet host"));
+        }
+    })
 }
 
 fn ssh_target(spec: &HostSpec) -> Result<SshTarget> {
@@ -239,12 +243,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_supported_yet_says_so_on_first_use() {
+    async fn a_hop_that_is_not_known_is_an_error_of_the_first_use() {
         for spec in [HostSpec::telnet("t1", "10.0.0.1").hop("near"), HostSpec::ssh("far", "10.0.0.2").hop("near")] {
-            let error = connector(&spec).open_shell().await.unwrap_err();
-            assert!(error.to_string().contains("is not supported yet by this build"), "{error}");
+            let error = connector(&spec, None).open_shell().await.unwrap_err();
+            assert!(error.to_string().contains("it is reached over `near`, which is not known here"), "{error}");
             assert_eq!(error.host(), Some(&*spec.id));
         }
+        let error = connector(&HostSpec::local("here").hop("near"), None).open_shell().await.unwrap_err();
+        assert!(error.to_string().contains("a local host is on this machine"), "{error}");
     }
 
     #[test]

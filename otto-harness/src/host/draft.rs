@@ -1,6 +1,8 @@
 //! What hosts made in code have in common, whatever protocol they are reached by.
 
 use crate::lab::{Cred, HostSpec};
+use crate::redact::Redactor;
+use crate::session::Audience;
 
 use super::Host;
 
@@ -9,20 +11,23 @@ use super::Host;
 pub(super) struct Draft {
     pub(super) spec: HostSpec,
     pub(super) cred: Cred,
+    /// The host that it is reached over.
+    pub(super) hop: Option<Host>,
 }
 
 impl Draft {
     pub(super) fn new(spec: HostSpec) -> Self {
-        Self { spec, cred: Cred::default() }
+        Self { spec, cred: Cred::default(), hop: None }
     }
 
     /// The host, with this user if none was named and something is there that proves who it is.
     pub(super) fn build(self, user: impl FnOnce() -> String) -> Host {
-        let Self { mut spec, mut cred } = self;
+        let Self { mut spec, mut cred, hop } = self;
         if cred.password.is_some() || cred.key_file.is_some() {
             cred.login = spec.user.clone().unwrap_or_else(user);
             spec.creds.push(cred);
         }
-        Host::from_spec(&spec)
+        spec.hop = hop.as_ref().map(|hop| hop.id().to_owned());
+        Host::with(&spec, Audience::default(), &Redactor::of_hosts([&spec]), false, hop.as_ref())
     }
 }

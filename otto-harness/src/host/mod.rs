@@ -2,15 +2,17 @@
 
 mod connect;
 mod draft;
+mod forward;
 mod quote;
 mod serial;
 mod ssh;
 mod telnet;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use forward::PortForward;
 pub use quote::sh_quote;
 pub use serial::SerialHost;
 pub use ssh::SshHost;
@@ -21,7 +23,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::lab::{HostSpec, Term};
 use crate::redact::Redactor;
 use crate::session::{Audience, Dirt, ExpectRun, HostSession, OneshotRun, Pattern, Run, SessionManager};
-use crate::transport::{BoxFuture, Connector};
+use crate::transfer::{FileService, HostFs, IntoPaths, TransferRun};
+use crate::transport::{BoxFuture, Connector, Hop};
 
 /// A machine that commands run on: one of a lab, this one, or one made by hand.
 ///
@@ -44,8 +47,10 @@ struct Inner {
     id: String,
     term: Option<Term>,
     address: Option<String>,
-    hop: Option<String>,
+    /// The host that it is reached over.
+    hop: Option<Host>,
     sessions: SessionManager,
+    files: Arc<FileService>,
 }
 
 impl Host {
@@ -75,23 +80,34 @@ impl Host {
     pub fn over(id: impl Into<String>, connector: Arc<dyn Connector>) -> Self {
         let id = id.into();
         let sessions = SessionManager::new(id.clone(), connector);
-        Self(Arc::new(Inner { id, term: None, address: None, hop: None, sessions }))
+        let files = Arc::new(FileService::new(sessions.clone()));
+        Self(Arc::new(Inner { id, term: None, address: None, hop: None, sessions, files }))
     }
 
-    /// A host as a lab describes it. A hop is given to it by the context, not by this.
+    /// A host as a lab describes it. One with a hop needs a context, which has the other host too: without one, its first use is
+    /// an error.
     #[must_use]
     pub fn from_spec(spec: &HostSpec) -> Self {
-        Self::with(spec, Audience::default(), &Redactor::of_hosts([spec]), false)
+        Self::with(spec, Audience::default(), &Redactor::of_hosts([spec]), false, None)
     }
 
-    pub(crate) fn with(spec: &HostSpec, audience: Audience, redactor: &Redactor, dry_run: bool) -> Self {
-        let connector = connect::connector(spec);
+    pub(crate) fn with(
+        spec: &HostSpec,
+        audience: Audience,
+        redactor: &Redactor,
+        dry_run: bool,
+        hop: Option<&Host>,
+    ) -> Self {
+        let route = hop.map(|hop| Hop::new(hop.id(), hop.0.sessions.connector().clone()));
+        let connector = connect::connector(spec, route);
         let sessions = SessionManager::with(spec.id.clone(), connector, audience, redactor.clone(), dry_run);
         let address = match &spec.serial_options.device {
             Some(device) if spec.term == Term::Serial => Some(device.display().to_string()),
             _ => spec.ip.as_ref().map(|ip| spec.port.map_or(ip.clone(), |port| format!("{ip}:{port}"))),
         };
-        Self(Arc::new(Inner { id: spec.id.clone(), term: Some(spec.term), address, hop: spec.hop.clone(), sessions }))
+        let (id, hop) = (spec.id.clone(), hop.cloned());
+        let files = Arc::new(FileService::new(sessions.clone()));
+        Self(Arc::new(Inner { id, term: Some(spec.term), address, hop, sessions, files }))
     }
 
     /// Its id in the lab.
@@ -161,6 +177,76 @@ impl Host {
     /// Waits for a pattern in what the default session's terminal shows. See [`ExpectRun`].
     pub fn expect(&self, pattern: impl Into<Pattern>) -> ExpectRun {
         self.0.sessions.expect(pattern)
+    }
+
+    /// Copies files of this machine to the host. See [`TransferRun`].
+    ///
+    /// ```no_run
+    /// # async fn deploy(host: otto::Host) -> otto::Result<()> {
+    /// host.put(["firmware.bin", "conf/*.toml"], "/tmp/").timeout("5m").await?.ok()?;
+    /// host.put("scripts", "/opt/scripts").preserve_times(true).await?.ok()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn put<'a>(&self, sources: impl IntoPaths, dest: impl AsRef<Path>) -> TransferRun<'a> {
+        TransferRun::new(self.0.files.clone(), true, sources.into_paths(), dest.as_ref())
+    }
+
+    /// Copies files of the host to this machine. See [`TransferRun`]. No name that the host gives leads out of `dest`.
+    ///
+    /// ```no_run
+    /// # async fn collect(host: otto::Host) -> otto::Result<()> {
+    /// host.get("/var/log/*.log", "logs/").await?.ok()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn get<'a>(&self, sources: impl IntoPaths, dest: impl AsRef<Path>) -> TransferRun<'a> {
+        TransferRun::new(self.0.files.clone(), false, sources.into_paths(), dest.as_ref())
+    }
+
+    /// Its files, call by call. See [`HostFs`].
+    #[must_use]
+    pub fn fs(&self) -> HostFs {
+        HostFs::new(self.0.files.clone())
+    }
+
+    /// Makes an address that the host can reach a port of this machine: a connection to [`PortForward::address`] goes through
+    /// the host's SSH connection, and from there to `to` (`"10.0.0.5:80"`, or a name and a port).
+    ///
+    /// It ends with [`PortForward::close`], when that is dropped, and with the host. Dropping the future undoes it.
+    ///
+    /// # Errors
+    /// If the host cannot be reached, or forwards nothing; if this machine gives no port.
+    ///
+    /// ```no_run
+    /// # async fn page(router: otto::Host) -> otto::Result<()> {
+    /// let web = router.forward_local("192.168.1.1:80").await?;
+    /// println!("http://{}/", web.address());
+    /// web.close().await
+    /// # }
+    /// ```
+    pub fn forward_local(&self, to: impl Into<String>) -> BoxFuture<'static, Result<PortForward>> {
+        forward::local(self.0.sessions.clone(), to.into())
+    }
+
+    /// Makes an address that this machine can reach a port of the host's loopback: a connection there goes to `to`, from here.
+    /// `port` 0 is a port of the host's choice; [`PortForward::address`] has it.
+    ///
+    /// It ends with [`PortForward::close`], when that is dropped, and with the host. Dropping the future undoes it.
+    ///
+    /// # Errors
+    /// If the host cannot be reached, or does not listen for us.
+    ///
+    /// ```no_run
+    /// # async fn serve(board: otto::Host) -> otto::Result<()> {
+    /// // The board fetches its image from a server on this machine.
+    /// let images = board.forward_remote(0, "127.0.0.1:8080").await?;
+    /// board.run(format!("wget http://{}/image", images.address())).await?.ok()?;
+    /// images.close().await
+    /// # }
+    /// ```
+    pub fn forward_remote(&self, port: u16, to: impl Into<String>) -> BoxFuture<'static, Result<PortForward>> {
+        forward::remote(self.0.sessions.clone(), port, to.into())
     }
 
     /// Ends its sessions, what runs in them, and its connection. The next use connects again; named sessions stay closed.
@@ -236,7 +322,7 @@ impl Host {
 
     /// The id of the host that it is reached through.
     pub(crate) fn hop(&self) -> Option<&str> {
-        self.0.hop.as_deref()
+        self.0.hop.as_ref().map(Host::id)
     }
 
     pub(crate) fn is(&self, other: &Self) -> bool {

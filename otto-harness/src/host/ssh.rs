@@ -77,6 +77,13 @@ impl SshHost {
         self
     }
 
+    /// The host over SSH that it is reached over: the address is then one that this host can reach. Its connection is shared by
+    /// all that are reached over it.
+    pub fn hop(mut self, hop: &Host) -> Self {
+        self.0.hop = Some(hop.clone());
+        self
+    }
+
     /// The host. Nothing is contacted before first use, and what is wrong with these words is reported then.
     #[must_use]
     pub fn build(self) -> Host {

@@ -39,6 +39,11 @@ impl Gate {
         self.door.send_modify(|door| door.shut = door.shut.or(Some(why)));
     }
 
+    /// How often it was swept.
+    pub(crate) fn sweeps(&self) -> u64 {
+        self.door.borrow().swept
+    }
+
     /// Why it is shut.
     pub(crate) fn is_shut(&self) -> Option<&'static str> {
         self.door.borrow().shut

@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 
 use super::dirt::Ledger;
 use super::gate::Gate;
+use super::leftovers::Leftovers;
 use super::named::HostSession;
 use super::oneshot::ONESHOT;
 use super::pool::Pool;
@@ -50,6 +51,8 @@ pub(super) struct Sessions {
     pub(super) gate: Gate,
     /// Where oneshots run if the host starts no processes by themselves.
     pub(super) pool: Pool,
+    /// What has to be put in order on the host before its connection may end.
+    leftovers: Leftovers,
     closing: Arc<tokio::sync::Mutex<()>>,
     used: AtomicBool,
     runtime: OnceLock<Handle>,
@@ -106,6 +109,7 @@ impl SessionManager {
             named: Mutex::default(),
             gate: Gate::new(closing.clone()),
             pool: Pool::default(),
+            leftovers: Leftovers::default(),
             closing,
             used: AtomicBool::new(false),
             runtime: OnceLock::new(),
@@ -218,17 +222,22 @@ impl SessionManager {
         *self.0.defaults.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn connector(&self) -> &Arc<dyn Connector> {
+    pub(crate) fn connector(&self) -> &Arc<dyn Connector> {
         &self.0.connector
     }
 
     /// What knows the secrets that must not be shown.
-    pub(super) fn redactor(&self) -> &Redactor {
+    pub(crate) fn redactor(&self) -> &Redactor {
         &self.0.redactor
     }
 
     pub(super) fn observer(&self) -> Arc<dyn Observer> {
         self.0.observer.clone()
+    }
+
+    /// What has to be put in order on the host before its connection may end.
+    pub(crate) fn leftovers(&self) -> &Leftovers {
+        &self.0.leftovers
     }
 
     /// What may still run on the host.
@@ -308,6 +317,10 @@ impl Sessions {
         !self.used.load(Ordering::Relaxed)
     }
 
+    pub(super) fn is_being_closed(&self) -> bool {
+        self.closing.try_lock().is_err()
+    }
+
     /// The slot of that name, a new one if there is none.
     fn slot(&self, name: &str) -> Result<Arc<Slot>> {
         // Under the lock of the map: a host that is being closed for good gets no session that its closing would miss.
@@ -366,6 +379,7 @@ impl Sessions {
 
     async fn close(&self, slots: Vec<Arc<Slot>>, limit: Duration) -> Result<()> {
         let everything = async {
+            self.leftovers.put_in_order().await;
             let pooled = self.pool.take();
             let named = std::iter::once(&self.default).chain(&slots).map(|slot| &slot.session);
             each(named.chain(&pooled).map(ShellSession::close)).await;

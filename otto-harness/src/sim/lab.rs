@@ -7,9 +7,9 @@ use crate::error::Result;
 use crate::lab::{HostSpec, Lab};
 
 /// The ids of the hosts of the built-in lab.
-pub(crate) const HOSTS: &[&str] = &["sim1", "sim2", "sim3"];
+pub(crate) const HOSTS: &[&str] = &["sim1", "sim2", "sim3", "sim-hop"];
 
-/// The built-in lab `sim`, with the hosts `sim1`, `sim2` and `sim3`. The first call starts it; it runs as long as this
+/// The built-in lab `sim`, with the hosts `sim1`, `sim2`, `sim3` and `sim-hop`, over which `sim3` is reached. The first call starts it; it runs as long as this
 /// process.
 ///
 /// # Errors
@@ -22,10 +22,14 @@ pub fn builtin_lab() -> Result<Lab> {
         return running.lab("sim");
     }
     let mut hosts = SimLab::builder();
-    for (number, id) in HOSTS.iter().enumerate() {
+    for id in HOSTS {
         let host = SimHost::new(*id);
-        // One of them by password, so that both ways to log in are used.
-        hosts = hosts.host(if number == 1 { host.password() } else { host });
+        hosts = hosts.host(match *id {
+            // One of them by password, so that both ways to log in are used.
+            "sim2" => host.password(),
+            "sim3" => host.hop("sim-hop"),
+            _ => host,
+        });
     }
     sim.insert(hosts.start()?).lab("sim")
 }
@@ -57,6 +61,9 @@ fn spec(host: &RunningHost) -> HostSpec {
     }
     if let Some(key) = host.key_file() {
         spec = spec.key_file(key);
+    }
+    if let Some(hop) = &host.hop {
+        spec = spec.hop(hop);
     }
     spec
 }

@@ -49,6 +49,7 @@ pub struct SimHost {
     user: String,
     by_password: bool,
     shell: Option<PathBuf>,
+    hop: Option<String>,
     max_sessions: usize,
     faults: Vec<Fault>,
 }
@@ -57,7 +58,7 @@ impl SimHost {
     /// A host with this id in the lab.
     pub fn new(id: impl Into<String>) -> Self {
         let (id, user) = (id.into(), "otto".to_owned());
-        Self { id, user, by_password: false, shell: None, max_sessions: 10, faults: Vec::new() }
+        Self { id, user, by_password: false, shell: None, hop: None, max_sessions: 10, faults: Vec::new() }
     }
 
     /// With this user instead of `otto`. It is only a name: commands run as whoever runs the lab.
@@ -78,6 +79,13 @@ impl SimHost {
     #[must_use]
     pub fn shell(mut self, shell: impl Into<PathBuf>) -> Self {
         self.shell = Some(shell.into());
+        self
+    }
+
+    /// Reached over the host of that id in the same lab, as a host behind a bastion is.
+    #[must_use]
+    pub fn hop(mut self, id: impl Into<String>) -> Self {
+        self.hop = Some(id.into());
         self
     }
 
@@ -135,6 +143,7 @@ pub struct RunningHost {
     password: Option<String>,
     key_file: Option<PathBuf>,
     home: PathBuf,
+    hop: Option<String>,
     faults: watch::Sender<Faults>,
     gate: watch::Sender<Gate>,
 }
@@ -327,7 +336,7 @@ fn refused(what: &str, error: impl std::error::Error + Send + Sync + 'static) ->
 
 /// Makes the keys and the home of a host.
 fn prepare(description: SimHost, home: PathBuf, port: u16, mark: &str) -> Result<(RunningHost, Host)> {
-    let SimHost { id, user, by_password, shell, max_sessions, faults } = description;
+    let SimHost { id, user, by_password, shell, hop, max_sessions, faults } = description;
     fs::create_dir(&home).map_err(|error| refused("a folder", error))?;
     let (mut password, mut key_file) = (None, None);
     let credentials = if by_password {
@@ -353,6 +362,7 @@ fn prepare(description: SimHost, home: PathBuf, port: u16, mark: &str) -> Result
         password,
         key_file,
         home: home.clone(),
+        hop,
         faults: watch::Sender::new(Faults::of(&faults)),
         gate: watch::Sender::new(Gate::default()),
     };

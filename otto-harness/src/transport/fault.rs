@@ -19,6 +19,25 @@ impl Fault {
         Self { kind: ErrorKind::ConnectionLost, message: format!("the connection was lost: {reason}"), hint: None }
     }
 
+    /// What kept the host that lies in between from leading on.
+    pub(super) fn over(hop: &str, error: &Error) -> Self {
+        let kind = match error.kind() {
+            ErrorKind::Connect(phase) => ErrorKind::Connect(phase),
+            // That it is lost says nothing about a connection of the host behind it, which is not made yet.
+            _ => ErrorKind::Connect(Phase::Tcp),
+        };
+        let text = error.to_string();
+        let (message, hint) = match text.split_once("\n  hint: ") {
+            Some((message, hint)) => (message, Some(hint.to_owned())),
+            None => (&*text, None),
+        };
+        // What the text of the whole will say again.
+        let said = error.phase().map_or_else(String::new, |phase| format!("cannot connect ({phase}): "));
+        let message = message.strip_prefix(&format!("{hop}: ")).unwrap_or(message);
+        let message = message.strip_prefix(&said).unwrap_or(message);
+        Self { kind, message: format!("over its hop `{hop}`: {message}"), hint }
+    }
+
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint.get_or_insert(hint.into());
         self

@@ -8,21 +8,52 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use crate::error::{Phase, Result};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::{Error, ErrorKind, Phase, Result};
 
 mod fault;
 pub(crate) mod hidden;
 mod killing;
 pub(crate) mod local;
 pub(crate) mod login;
+mod route;
 pub(crate) mod serial;
 pub(crate) mod ssh;
+mod stream;
 pub(crate) mod tcp;
 pub(crate) mod telnet;
 
+pub(crate) use route::{Hop, Route};
+pub use stream::{ByteStream, Service, StreamReader, StreamWriter};
+
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A stream of bytes in both directions, as a socket is.
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+impl fmt::Debug for dyn Duplex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Duplex")
+    }
+}
+
+/// A port that a host listens on for us.
+#[derive(Debug)]
+pub struct TcpListening {
+    /// The port.
+    pub port: u16,
+    /// The connections that come. No more will when this ends: the host, or its connection, is gone.
+    pub streams: mpsc::UnboundedReceiver<Box<dyn Duplex>>,
+    /// Dropped, it has the host listen no more.
+    pub stop: oneshot::Sender<()>,
+}
 
 /// Where bytes that are read came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,6 +180,47 @@ pub trait Connector: Send + Sync + fmt::Debug {
 
     /// Starts a process of its own. Its transport reads [`Outlet::Out`] and [`Outlet::Err`] and takes no input.
     fn exec(&self, exec: Exec) -> BoxFuture<'_, Result<Box<dyn Transport>>>;
+
+    /// Whether this is the machine that otto itself runs on, so that its files are reached without any detour.
+    fn is_this_machine(&self) -> bool {
+        false
+    }
+
+    /// Opens a stream of bytes to a service of the host; `None` if the host, or this kind of connection, has no such
+    /// service. Dropping the future undoes what it has begun.
+    fn open_stream(&self, service: Service) -> BoxFuture<'_, Result<Option<ByteStream>>> {
+        let _ = service;
+        Box::pin(async { Ok(None) })
+    }
+
+    /// Opens a TCP connection from the host to an address that it can reach, within this limit, for what lies behind it. What
+    /// the stream reads and writes goes through this host's connection, which lives as long as the stream.
+    ///
+    /// # Errors
+    /// If the host cannot be reached, refuses, or cannot reach that address; the error is on this host. By default: that it
+    /// is no host to hop over.
+    fn open_tcp(&self, address: String, port: u16, limit: Duration) -> BoxFuture<'_, Result<Box<dyn Duplex>>> {
+        let _ = limit;
+        Box::pin(async move {
+            Err(Error::new(ErrorKind::Connect(Phase::Tcp), format!("it has no way to open {address}:{port}"))
+                .hint("only hosts over ssh forward ports, or lead on to others"))
+        })
+    }
+
+    /// Has the host listen on this address and port of its own; 0 is a port of its choice. Dropping what this gives ends that, in
+    /// the background.
+    ///
+    /// # Errors
+    /// If the host cannot be reached, or refuses. By default: that it has no way to.
+    fn listen_tcp(&self, address: String, port: u16) -> BoxFuture<'_, Result<TcpListening>> {
+        Box::pin(async move {
+            Err(Error::new(
+                ErrorKind::Connect(Phase::Tcp),
+                format!("it has no way to listen on {address}:{port} for us"),
+            )
+            .hint("only hosts over ssh forward ports"))
+        })
+    }
 
     /// How far a connection that is being made has come, for an error that says where its time went; `None` if it is made, or
     /// nobody knows.

@@ -72,6 +72,10 @@ impl Connector for LocalConnector {
         })
     }
 
+    fn is_this_machine(&self) -> bool {
+        true
+    }
+
     fn close(&self) -> BoxFuture<'_, bool> {
         Box::pin(async { true })
     }

@@ -81,6 +81,18 @@ impl Channel {
         self.granted("to run a command", request).await
     }
 
+    /// Starts a subsystem; whether the server has it.
+    pub(super) async fn subsystem(&self, name: &str) -> Result<bool, Fault> {
+        let sent = self.out.request_subsystem(true, name).await.is_ok();
+        match if sent { self.inbox.answer().await } else { None } {
+            Some(granted) => Ok(granted),
+            None => match self.connection.table().lost() {
+                Some(reason) => Err(Fault::lost(&reason)),
+                None => Ok(false),
+            },
+        }
+    }
+
     /// Sends a signal to the process group; whether that could be said.
     pub(super) async fn send_signal(&self, signal: Sig) -> bool {
         let group = self.inbox.lock().group;
@@ -178,6 +190,12 @@ impl Writer {
         self.held.clear();
         self.sent = 0;
         Poll::Ready(Ok(()))
+    }
+
+    /// Sends on what was accepted, and then the end of the input.
+    pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        std::task::ready!(self.poll_held(cx))?;
+        self.out.as_mut().poll_shutdown(cx)
     }
 
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {

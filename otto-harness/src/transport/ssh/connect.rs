@@ -10,6 +10,7 @@ use russh::{Preferred, SshId, cipher, kex};
 use tokio::time::{sleep, timeout};
 
 use crate::error::Phase;
+use crate::transport::Route;
 use crate::transport::fault::Fault;
 use crate::transport::tcp;
 
@@ -30,17 +31,10 @@ const CHANNELS_OF_DROPBEAR: usize = 4;
 pub(super) async fn dial(target: &Arc<SshTarget>, channels: usize) -> Result<Arc<Connection>, Fault> {
     // Before anything is contacted, since it may be wrong by itself.
     let host_keys = HostKeys::load(target)?;
-    let SshTarget { address, port, limits, progress, .. } = &**target;
-    progress.reached(Phase::Resolve);
-    let addresses = tcp::resolve(address, *port, limits.resolve).await?;
-    progress.reached(Phase::Tcp);
-    let socket = tcp::connect((address, *port), &addresses, limits.tcp, "sshd").await?;
-    // russh's keepalive does not run while it waits to write, so the kernel watches over that.
-    tcp::tune(&socket, target.keepalive);
+    let wire = wire(target).await?;
 
     let config = Arc::new(config(target, &host_keys));
     let table = Arc::new(Table::default());
-    let wire = Wire::new(socket);
     let greeting = wire.greeting();
     // Whenever this future is dropped from here on, russh's task sees the end of the stream, and ends too.
     let hang_up = wire.hang_up();
@@ -59,6 +53,22 @@ pub(super) async fn dial(target: &Arc<SshTarget>, channels: usize) -> Result<Arc
     let is_dropbear = greeting.identification().is_some_and(|line| line.to_ascii_lowercase().contains("dropbear"));
     let channels = if is_dropbear { channels.min(CHANNELS_OF_DROPBEAR) } else { channels };
     Ok(Connection::start(handle, table, hang_up, channels, Arc::clone(target)))
+}
+
+/// The stream to the server's port.
+async fn wire(target: &SshTarget) -> Result<Wire, Fault> {
+    let SshTarget { address, port, limits, progress, .. } = target;
+    if let Route::Over(hop) = &target.route {
+        progress.reached(Phase::Tcp);
+        return Ok(Wire::over(hop.open((address, *port), limits.tcp).await?));
+    }
+    progress.reached(Phase::Resolve);
+    let addresses = tcp::resolve(address, *port, limits.resolve).await?;
+    progress.reached(Phase::Tcp);
+    let socket = tcp::connect((address, *port), &addresses, limits.tcp, "sshd").await?;
+    // russh's keepalive does not run while it waits to write, so the kernel watches over that.
+    tcp::tune(&socket, target.keepalive);
+    Ok(Wire::new(socket))
 }
 
 fn config(target: &SshTarget, host_keys: &HostKeys) -> client::Config {

@@ -76,6 +76,8 @@ pub(super) struct State {
     pub(super) lost: Option<Arc<str>>,
     /// It is being ended from this side, so whatever end it comes to is not its own.
     pub(super) dismissed: bool,
+    /// What runs in it ends when its input does.
+    pub(super) ends_with_input: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }

@@ -4,13 +4,14 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::error::{Error, Phase, Result};
 
 use super::fault::Fault;
-use super::{BoxFuture, Connector, Exec, Transport};
+use super::{BoxFuture, ByteStream, Connector, Duplex, Exec, Service, TcpListening, Transport};
 
 mod auth;
 mod channel;
@@ -19,9 +20,11 @@ mod connection;
 mod console;
 mod control;
 mod exec;
+mod forward;
 mod host_key;
 mod inbox;
 mod known_hosts;
+mod service;
 mod shell;
 mod target;
 #[cfg(test)]
@@ -35,6 +38,7 @@ mod wire;
 pub(crate) use target::{Auth, HostKeyCheck, HostKeyPolicy, SshTarget};
 
 use connection::{Connection, Permit};
+use forward::Forward;
 use trouble::Trouble;
 
 /// Makes shells and processes on one SSH server.
@@ -110,6 +114,12 @@ impl SshConnector {
         })?;
         self.lock().push(Arc::clone(&connection));
         Ok(Chosen { connection, found, new: true })
+    }
+
+    /// For what is forwarded, which takes no place of a session.
+    async fn any_connection(&self) -> Result<Chosen<()>> {
+        let any = |connections: &[Arc<Connection>]| connections.first().map(|connection| (Arc::clone(connection), ()));
+        self.connection(any).await.map_err(|fault| self.error(fault))
     }
 
     async fn place_for_exec(&self) -> Result<Chosen<Permit>, Fault> {
@@ -196,6 +206,50 @@ impl Connector for SshConnector {
                     self.place_for_exec().await.map_err(|fault| self.error(fault))?;
                 match exec::start(&connection, permit, &exec).await {
                     Ok(process) => return Ok(Box::new(process) as Box<dyn Transport>),
+                    Err(trouble) => self.again(trouble, &connection, new, &mut redialled)?,
+                }
+            }
+        })
+    }
+
+    fn open_tcp(&self, address: String, port: u16, limit: Duration) -> BoxFuture<'_, Result<Box<dyn Duplex>>> {
+        Box::pin(async move {
+            let mut redialled = false;
+            loop {
+                let Chosen { connection, new, .. } = self.any_connection().await?;
+                match connection.open_tcp((&address, port), limit).await {
+                    Ok(channel) => return Ok(Box::new(Forward::new(channel)) as Box<dyn Duplex>),
+                    Err(fault) => self.again(fault.into(), &connection, new, &mut redialled)?,
+                }
+            }
+        })
+    }
+
+    fn listen_tcp(&self, address: String, port: u16) -> BoxFuture<'_, Result<TcpListening>> {
+        Box::pin(async move {
+            let mut redialled = false;
+            loop {
+                let Chosen { connection, new, .. } = self.any_connection().await?;
+                match connection.listen(&address, port).await {
+                    Ok(listening) => return Ok(listening),
+                    Err(fault) => self.again(fault.into(), &connection, new, &mut redialled)?,
+                }
+            }
+        })
+    }
+
+    fn open_stream(&self, service: Service) -> BoxFuture<'_, Result<Option<ByteStream>>> {
+        Box::pin(async move {
+            let mut redialled = false;
+            loop {
+                let Chosen { connection, found: mut permits, new } =
+                    self.place_for_shell(1).await.map_err(|fault| self.error(fault))?;
+                let opened = match permits.pop() {
+                    Some(permit) => service::open(&connection, permit, &service).await,
+                    None => Err(Trouble::Full),
+                };
+                match opened {
+                    Ok(stream) => return Ok(stream),
                     Err(trouble) => self.again(trouble, &connection, new, &mut redialled)?,
                 }
             }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::error::Phase;
+use crate::transport::Route;
 pub(crate) use crate::transport::hidden::Hidden;
 use crate::transport::tcp::Keepalive;
 
@@ -78,6 +79,8 @@ pub(crate) struct SshTarget {
     /// A name or an address.
     pub(crate) address: String,
     pub(crate) port: u16,
+    /// How that port is reached.
+    pub(crate) route: Route,
     pub(crate) user: String,
     /// Tried in this order.
     pub(crate) auth: Vec<Auth>,
@@ -111,6 +114,7 @@ impl SshTarget {
             host: host.into(),
             address: address.into(),
             port,
+            route: Route::Direct,
             user: user.into(),
             auth: Vec::new(),
             host_key: HostKeyPolicy { pinned: Vec::new(), known_hosts: Vec::new(), check: HostKeyCheck::Strict },

@@ -8,8 +8,8 @@ use std::time::Instant;
 use russh::client::{self, ChannelOpenHandle, DisconnectReason, Msg, Session};
 use russh::keys::PublicKeyOrCertificate;
 use russh::{Channel as RawChannel, ChannelId, Sig};
-use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
+use tokio::sync::{Notify, mpsc};
 
 use super::host_key::HostKeys;
 use super::inbox::{Exit, Inbox, Stream};
@@ -22,6 +22,16 @@ pub(super) struct Table {
     inner: Mutex<Inner>,
     /// A channel was closed, or the connection lost.
     changed: Notify,
+    /// Who takes the connections that come in on a port of the server.
+    listening: Mutex<Vec<Listening>>,
+}
+
+/// Who takes what comes in on one port; the port is not known before the server has said which it is.
+#[derive(Debug)]
+pub(super) struct Listening {
+    pub(super) id: u64,
+    pub(super) port: Option<u32>,
+    pub(super) taker: mpsc::UnboundedSender<RawChannel<Msg>>,
 }
 
 #[derive(Debug, Default)]
@@ -124,6 +134,33 @@ impl Table {
             }
             changed.await;
         }
+    }
+
+    /// Who takes what comes in on ports of the server.
+    pub(super) fn listening(&self) -> MutexGuard<'_, Vec<Listening>> {
+        self.listening.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives a connection that came in to whoever takes those of its port; whether somebody does.
+    fn come_in(&self, port: u32, channel: RawChannel<Msg>) -> bool {
+        // What comes first is to find its inbox.
+        let id = channel.id();
+        let taken = {
+            let listening = self.listening();
+            // The first may come before the answer that says which port it is.
+            let taker = listening
+                .iter()
+                .find(|one| one.port == Some(port))
+                .or_else(|| listening.iter().find(|one| one.port.is_none()));
+            taker.is_some_and(|one| {
+                self.inbox(id);
+                one.taker.send(channel).is_ok()
+            })
+        };
+        if !taken {
+            self.remove(id);
+        }
+        taken
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Inbox>> {
@@ -264,18 +301,22 @@ impl client::Handler for Watcher {
         Ok(())
     }
 
-    // A channel that the server opens is refused: dropping the handle does it. russh would accept by default.
+    // A channel that the server opens is refused, unless it was asked for: dropping the handle does it. russh would accept by
+    // default.
 
     async fn server_channel_open_forwarded_tcpip(
         &mut self,
-        _: RawChannel<Msg>,
+        channel: RawChannel<Msg>,
+        _: &str,
+        port: u32,
         _: &str,
         _: u32,
-        _: &str,
-        _: u32,
-        _: ChannelOpenHandle,
+        reply: ChannelOpenHandle,
         _: &mut Session,
     ) -> Result<(), Stopped> {
+        if self.table.come_in(port, channel) {
+            reply.accept().await;
+        }
         Ok(())
     }
 

@@ -1,16 +1,16 @@
-//! The TCP stream under a connection: acknowledged at once, and watched for the server's greeting.
+//! The stream under a connection: acknowledged at once, and watched for the server's greeting.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker, ready};
 
 use rustix::net::Shutdown;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use crate::transport::tcp;
+use crate::transport::{Duplex, tcp};
 
 /// What is kept of a first line that is no greeting, to show it.
 const KEPT: usize = 1024;
@@ -69,15 +69,34 @@ impl Greeting {
 /// The stream that russh reads and writes.
 #[derive(Debug)]
 pub(super) struct Wire {
-    socket: Arc<TcpStream>,
+    socket: Arc<Socket>,
     greeting: Arc<Greeting>,
+}
+
+/// What is below it.
+#[derive(Debug)]
+enum Socket {
+    Tcp(TcpStream),
+    /// What goes through another host. Taken out when it is hung up.
+    Over(Mutex<Over>),
+}
+
+#[derive(Debug)]
+struct Over {
+    stream: Option<Box<dyn Duplex>>,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
 }
 
 impl Wire {
     pub(super) fn new(socket: TcpStream) -> Self {
-        let wire = Self { socket: Arc::new(socket), greeting: Arc::default() };
-        tcp::acknowledge_at_once(&wire.socket);
-        wire
+        tcp::acknowledge_at_once(&socket);
+        Self { socket: Arc::new(Socket::Tcp(socket)), greeting: Arc::default() }
+    }
+
+    pub(super) fn over(stream: Box<dyn Duplex>) -> Self {
+        let over = Over { stream: Some(stream), reader: None, writer: None };
+        Self { socket: Arc::new(Socket::Over(Mutex::new(over))), greeting: Arc::default() }
     }
 
     pub(super) fn greeting(&self) -> Arc<Greeting> {
@@ -89,16 +108,32 @@ impl Wire {
     }
 }
 
+fn lock(over: &Mutex<Over>) -> MutexGuard<'_, Over> {
+    over.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let socket = match &*self.socket {
+            Socket::Tcp(socket) => socket,
+            Socket::Over(over) => {
+                let mut over = lock(over);
+                over.reader = Some(cx.waker().clone());
+                let Some(stream) = &mut over.stream else { return Poll::Ready(Ok(())) };
+                let before = buf.filled().len();
+                ready!(Pin::new(stream).poll_read(cx, buf))?;
+                self.greeting.feed(&buf.filled()[before..]);
+                return Poll::Ready(Ok(()));
+            }
+        };
         loop {
-            ready!(self.socket.poll_read_ready(cx))?;
+            ready!(socket.poll_read_ready(cx))?;
             let room = buf.initialize_unfilled();
-            match self.socket.try_read(room) {
+            match socket.try_read(room) {
                 Ok(count) => {
                     self.greeting.feed(&room[..count]);
                     buf.advance(count);
-                    tcp::acknowledge_at_once(&self.socket);
+                    tcp::acknowledge_at_once(socket);
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -110,22 +145,48 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let socket = match &*self.socket {
+            Socket::Tcp(socket) => socket,
+            Socket::Over(over) => {
+                let mut over = lock(over);
+                over.writer = Some(cx.waker().clone());
+                let Some(stream) = &mut over.stream else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
+                return Pin::new(stream).poll_write(cx, data);
+            }
+        };
         loop {
-            ready!(self.socket.poll_write_ready(cx))?;
-            match self.socket.try_write(data) {
+            ready!(socket.poll_write_ready(cx))?;
+            match socket.try_write(data) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 done => return Poll::Ready(done),
             }
         }
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Socket::Over(over) = &*self.socket else { return Poll::Ready(Ok(())) };
+        let mut over = lock(over);
+        over.writer = Some(cx.waker().clone());
+        match &mut over.stream {
+            Some(stream) => Pin::new(stream).poll_flush(cx),
+            None => Poll::Ready(Ok(())),
+        }
     }
 
     /// Never fails: russh would then keep the reason why the connection ended to itself.
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let _ = rustix::net::shutdown(&*self.socket, Shutdown::Write);
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &*self.socket {
+            Socket::Tcp(socket) => {
+                let _ = rustix::net::shutdown(socket, Shutdown::Write);
+            }
+            Socket::Over(over) => {
+                let mut over = lock(over);
+                over.writer = Some(cx.waker().clone());
+                if let Some(stream) = &mut over.stream {
+                    let _ = ready!(Pin::new(stream).poll_shutdown(cx));
+                }
+            }
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -133,13 +194,22 @@ impl AsyncWrite for Wire {
 /// Ends the stream when dropped, whatever russh's task is waiting for.
 #[derive(Debug)]
 pub(super) struct HangUp {
-    socket: Weak<TcpStream>,
+    socket: Weak<Socket>,
 }
 
 impl Drop for HangUp {
     fn drop(&mut self) {
-        if let Some(socket) = self.socket.upgrade() {
-            let _ = rustix::net::shutdown(&*socket, Shutdown::Both);
+        match self.socket.upgrade().as_deref() {
+            Some(Socket::Tcp(socket)) => _ = rustix::net::shutdown(socket, Shutdown::Both),
+            Some(Socket::Over(over)) => {
+                let (stream, wakers) = {
+                    let mut over = lock(over);
+                    (over.stream.take(), [over.reader.take(), over.writer.take()])
+                };
+                drop(stream);
+                wakers.into_iter().flatten().for_each(Waker::wake);
+            }
+            None => {}
         }
     }
 }

@@ -14,6 +14,7 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
+use crate::transport::Route;
 use crate::transport::fault::Fault;
 use crate::transport::tcp::{self, Keepalive};
 
@@ -89,8 +90,12 @@ impl Connection {
     /// Connects. Nothing is negotiated yet.
     pub(super) async fn dial(target: &TelnetTarget) -> Result<Self, Fault> {
         let TelnetTarget { address, port, limits, keepalive, .. } = target;
-        let addresses = tcp::resolve(address, *port, limits.resolve).await?;
-        let socket = tcp::connect((address, *port), &addresses, limits.tcp, "telnetd").await?;
+        let socket = if let Route::Over(hop) = &target.route {
+            hop.open_socket((address, *port), limits.tcp).await?
+        } else {
+            let addresses = tcp::resolve(address, *port, limits.resolve).await?;
+            tcp::connect((address, *port), &addresses, limits.tcp, "telnetd").await?
+        };
         tcp::tune(&socket, *keepalive);
         tcp::keep_alive(&socket, *keepalive);
         // When it throws output away, a server sends a mark as urgent data. Out of line the mark would be missing, and the

@@ -62,7 +62,13 @@ impl StandBy {
 
     /// Has it kill. Once more by a new login, if this one was not to be had when it was begun.
     pub(super) fn kill(self, shared: &Arc<Shared>) -> Killing {
-        if self.go.send(()).is_ok() { self.killing } else { Self::start(shared, self.prey).kill(shared) }
+        if self.go.send(()).is_ok() {
+            return self.killing;
+        }
+        let again = Self::start(shared, self.prey);
+        // A runtime that is ending drops it at once; then there is no kill, and no proof of one.
+        let _ = again.go.send(());
+        again.killing
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::transport::Route;
 use crate::transport::login::LoginScript;
 use crate::transport::tcp::Keepalive;
 
@@ -15,6 +16,8 @@ pub(crate) struct TelnetTarget {
     /// A name or an address.
     pub(crate) address: String,
     pub(crate) port: u16,
+    /// How that port is reached.
+    pub(crate) route: Route,
     pub(crate) script: LoginScript,
     pub(crate) limits: Limits,
     pub(crate) keepalive: Keepalive,
@@ -37,6 +40,7 @@ impl TelnetTarget {
             host: host.into(),
             address: address.into(),
             port,
+            route: Route::Direct,
             script,
             limits: Limits { resolve: limit, tcp: limit },
             keepalive: Keepalive::default(),
