@@ -93,7 +93,7 @@ pub(crate) enum Marker {
     Left,
     /// What was typed for a command and not read by it has been thrown away.
     Drained,
-    /// The shell ends; its exit code follows.
+    /// The shell has ended; its exit code follows.
     Exit,
 }
 
@@ -216,9 +216,8 @@ impl Frame<'_> {
             Streams::Merged => " </dev/null >&8 2>&8 6>&- 7>&- 8>&- 9>&-;",
             Streams::Separate => " </dev/null >&8 2>&9 6>&- 7>&- 8>&- 9>&-;",
             Streams::Terminal => " </dev/tty >/dev/tty 2>&1 6>&- 7>&- 8>&- 9>&-;",
-            // 7 stays, for a shell that ends in this command: see `line`.
-            Streams::Line => " </dev/null >&8 2>&8 6>&- 7>&8 8>&- 9>&-;",
-            Streams::LineTerminal => " <&6 >&9 2>&9 6>&- 7>&8 8>&- 9>&-;",
+            Streams::Line => " </dev/null >&8 2>&8 6>&- 7>&- 8>&- 9>&-;",
+            Streams::LineTerminal => " <&6 >&9 2>&9 6>&- 7>&- 8>&- 9>&-;",
         });
         let (end, other) = match self.streams {
             Streams::Merged | Streams::Line => ("&8", None),

@@ -16,6 +16,7 @@ use super::frame::{self, Dialect, Frame, Marker, Nonce, Streams};
 use super::interactive::Interactive;
 use super::line::{self, Line};
 use super::outlet::Seek;
+use super::verdict::said_by_the_guard;
 use crate::transport::{Ending, Incoming, Inlet, Interrupt, Outlet, Transport};
 
 /// How long to wait for a stopped command's shell to be back, before the next, harder means.
@@ -215,7 +216,7 @@ impl Live {
                         return Ok(End::Seen);
                     }
                     if let Some(code) = running.exited() {
-                        let ending = Ending { code: Some(code), ..Ending::default() };
+                        let ending = said_by_the_guard(code);
                         self.ended = Some(ending.clone());
                         return Ok(End::Shell(ending));
                     }

@@ -10,8 +10,9 @@ use super::expect::{Searcher, StreamBuffer};
 use super::interactive::Interactive;
 use super::line;
 use super::live::{Live, SILENCE, quiet};
+use super::verdict::said_by_the_guard;
 use crate::error::{Error, ErrorKind, Result};
-use crate::transport::{Ending, Incoming, Inlet, Interrupt, Outlet};
+use crate::transport::{Incoming, Inlet, Interrupt, Outlet};
 
 /// How many reads of what lies there already one look makes at the most: 64 of 64 KiB.
 const LOOKS: usize = 64;
@@ -79,7 +80,7 @@ impl Live {
         let Some(interactive) = &mut self.interactive else { return unread.append(&self.scratch) };
         interactive.feed(&self.scratch, |bytes| unread.append(bytes));
         if let Some(code) = interactive.exited() {
-            self.ended.get_or_insert(Ending { code: Some(code), ..Ending::default() });
+            self.ended.get_or_insert_with(|| said_by_the_guard(code));
         }
     }
 
