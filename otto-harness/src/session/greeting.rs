@@ -79,6 +79,7 @@ impl Live {
             );
         }
         self.line = Some(Line { ash, quotes, stty, exit });
+        self.idle = Some(Track::new(exit).until_exit(Some(exit)));
         Ok(())
     }
 

@@ -38,7 +38,7 @@ pub(crate) fn hello(nonce: Nonce) -> String {
 /// Who it is: `<family>:<its file, or what it was called by>`. Leaves the file in `__otto_e`.
 pub(crate) fn who(nonce: Nonce) -> String {
     format!(
-        "unset ENV BASH_ENV;__otto_e=$(readlink /proc/$$/exe 2>/dev/null)||__otto_e=${{0#-}};\
+        "unset ENV BASH_ENV;__otto_e=${{BASH-}};[ \"$__otto_e\" ]||__otto_e=$(readlink /proc/$$/exe 2>/dev/null)||__otto_e=${{0#-}};\
          printf '\\36E{} %s:%s;' \"${{ZSH_VERSION+zsh}}${{BASH_VERSION+bash}}${{KSH_VERSION+ksh}}\" \"${{__otto_e##*/}}\"\n",
         nonce.as_str()
     )
@@ -48,8 +48,8 @@ pub(crate) fn who(nonce: Nonce) -> String {
 /// for commands, with a pipe to the terminal for its output, and when it has ended says so with its exit code. Its first
 /// answer comes before that.
 ///
-/// Descriptor 8 is a pipe whose reader belongs to no job of the shell, and without `mktemp` or `mkfifo` the terminal. `cat`
-/// waits in the opening of the pipe for the guard. The shell has no terminal for its errors: a Korn shell that finds one
+/// Descriptor 8 is a pipe whose reader belongs to no job of the shell, and without `mkfifo` the terminal. `cat` waits in the
+/// opening of the pipe for the guard. Its name, which is random, is gone as soon as both have it. The shell has no terminal for its errors: a Korn shell that finds one
 /// hands the terminal to each command, and fails to start any once its errors go elsewhere.
 ///
 /// The guard shares the process group of all that it starts, but for a Korn shell, and so gets their ^C, which it catches: what is ignored stays
@@ -65,10 +65,11 @@ pub(crate) fn guard(family: &str, file: &str, started: Nonce, exit: Nonce) -> [S
     };
     let (started, exit) = (started.as_str(), exit.as_str());
     [
-        "__otto_t='trap : INT QUIT TSTP;unset ENV BASH_ENV;HISTFILE=/dev/null;export HISTFILE;exec 6<&0 9>&1 8>&1;\
-         d=$(mktemp -d 2>/dev/null)&&mkfifo \"$d/o\" 2>/dev/null&&{ (trap \"\" INT QUIT TSTP;cat <\"$d/o\" >&9 2>/dev/null \
-         6<&- 8>&- 9>&-)& exec 8>\"$d/o\";};[ -z \"$d\" ]||rm -rf \"$d\";unset d'\n"
-            .to_owned(),
+        format!(
+            "__otto_t='trap : INT QUIT TSTP;unset ENV BASH_ENV;HISTFILE=/dev/null;export HISTFILE;exec 6<&0 9>&1 8>&1;\
+             d=${{TMPDIR:-/tmp}}/otto-{exit};mkfifo -m 600 \"$d\" 2>/dev/null&&{{ (trap \"\" INT QUIT TSTP;cat <\"$d\" >&9 \
+             2>/dev/null 6<&- 8>&- 9>&-)& exec 8>\"$d\";rm -f \"$d\";}}'\n"
+        ),
         format!(
             "__otto_t=$__otto_t';printf \"\\36E{started} ;\">&8;command -v \"$0\" >/dev/null||exec sh -i 2>/dev/null;\
              {group}\"$0\" {arguments} 2>/dev/null;d=$?;printf \"\\36X{exit} %s;\" $d>&8;exec 2>/dev/null;sleep 1;exit $d'\n"
@@ -80,13 +81,14 @@ pub(crate) fn guard(family: &str, file: &str, started: Nonce, exit: Nonce) -> [S
 /// What follows once the shell for commands is there, each to be answered before the next is typed.
 pub(crate) fn steps(ash: bool) -> [String; 3] {
     let outlet = outlet(ash);
-    let modes = if ash { "stty -icanon -echo -opost min 1" } else { "stty -echo -opost" };
+    let modes = if ash { "-icanon -echo -opost min 1" } else { "-echo -opost" };
+    let keys = "isig icrnl -noflsh intr '^C' kill '^U' eof '^D'";
     [
         format!("{QUIET};[ -z \"${{BASH_VERSION-}}${{KSH_VERSION-}}\" ]||set +o emacs +o vi"),
         // The rest is what a console may lack and a shell can do without.
         format!(
-            "unset __otto_e;__otto_s=;case $'\\101' in A) __otto_q=q;;*) __otto_q=;;esac;stty isig icrnl -noflsh intr '^C' kill '^U' \
-             eof '^D' 2>/dev/null;{modes} 2>/dev/null&&__otto_q=${{__otto_q}}s&&__otto_s=$(stty -g)"
+            "unset __otto_e;__otto_s=;case $'\\101' in A) __otto_q=q;;*) __otto_q=;;esac;stty {keys} {modes} 2>/dev/null||\
+             {{ stty {keys};stty {modes};}} 2>/dev/null&&__otto_q=${{__otto_q}}s&&__otto_s=$(stty -g)"
         ),
         format!("{FUNCTIONS};__otto_t=;exec >{outlet} 2>/dev/null"),
     ]

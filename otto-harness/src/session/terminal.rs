@@ -188,8 +188,12 @@ impl Live {
                 return;
             }
             match self.poll_step(&mut cx) {
-                // Between two commands a line carries what belongs to nobody.
-                Poll::Ready(Ok(Incoming::Data(_))) if self.line.is_some() && self.interactive.is_none() => {}
+                // Between two commands a line carries what belongs to nobody, and maybe that the shell has ended.
+                Poll::Ready(Ok(Incoming::Data(_))) if self.line.is_some() && self.interactive.is_none() => {
+                    let Some(idle) = &mut self.idle else { continue };
+                    idle.feed(&self.scratch, |_| {});
+                    self.ended = idle.exited().map(said_by_the_guard);
+                }
                 Poll::Ready(Ok(Incoming::Data(outlet))) => self.take_in(outlet, unread),
                 Poll::Ready(Ok(Incoming::Gap(_))) => {}
                 Poll::Ready(Ok(Incoming::Ended(ending))) => self.ended = Some(ending),

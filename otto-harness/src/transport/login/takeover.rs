@@ -43,7 +43,7 @@ impl Takeover {
     pub(super) fn next_copy(&mut self) -> Vec<u8> {
         self.copies += 1;
         let line = format!(
-            " unset HISTFILE savehist; exec sh -c 'stty -icanon min 0 time 1 2>/dev/null && cat >/dev/null; stty sane 2>/dev/null; \
+            " unset HISTFILE savehist; exec sh -c 'stty -icanon min 0 time 0 2>/dev/null && cat >/dev/null; stty sane 2>/dev/null; \
              unset ENV BASH_ENV TMOUT PROMPT_COMMAND; export HISTFILE=/dev/null; \
              read p c s d g r 2>/dev/null </proc/$$/stat; b=sh; command -v bash >/dev/null 2>&1 && b=bash; \
              echo; echo otto-\"process\" $$ ${{g:-0}} $b {}.{}; \
