@@ -35,11 +35,12 @@ pub(crate) fn hello(nonce: Nonce) -> String {
     format!("printf \\\\036E{}\\;\n", nonce.as_str())
 }
 
-/// Who it is: `<family>:<its file, or what it was called by>`. Leaves the file in `__otto_e`.
+/// Who it is: `<family>:<its file, or what it was called by>`. Leaves the file in `__otto_e`. A login that leaves a plain `sh`
+/// says with `OTTO_SHELL` that bash is there.
 pub(crate) fn who(nonce: Nonce) -> String {
     format!(
-        "unset ENV BASH_ENV;__otto_e=${{BASH-}};[ \"$__otto_e\" ]||__otto_e=$(readlink /proc/$$/exe 2>/dev/null)||__otto_e=${{0#-}};\
-         printf '\\36E{} %s:%s;' \"${{ZSH_VERSION+zsh}}${{BASH_VERSION+bash}}${{KSH_VERSION+ksh}}\" \"${{__otto_e##*/}}\"\n",
+        "unset ENV BASH_ENV;__otto_e=${{OTTO_SHELL-${{BASH-}}}};[ \"$__otto_e\" ]||__otto_e=$(readlink /proc/$$/exe 2>/dev/null)||__otto_e=${{0#-}};\
+         printf '\\36E{} %s:%s;' \"${{OTTO_SHELL-${{ZSH_VERSION+zsh}}${{BASH_VERSION+bash}}${{KSH_VERSION+ksh}}}}\" \"${{__otto_e##*/}}\"\n",
         nonce.as_str()
     )
 }
@@ -66,7 +67,7 @@ pub(crate) fn guard(family: &str, file: &str, started: Nonce, exit: Nonce) -> [S
     let (started, exit) = (started.as_str(), exit.as_str());
     [
         format!(
-            "__otto_t='trap : INT QUIT TSTP;unset ENV BASH_ENV;HISTFILE=/dev/null;export HISTFILE;exec 6<&0 9>&1 8>&1;\
+            "__otto_t='trap : INT QUIT TSTP;unset ENV BASH_ENV OTTO_SHELL;HISTFILE=/dev/null;export HISTFILE;exec 6<&0 9>&1 8>&1;\
              d=${{TMPDIR:-/tmp}}/otto-{exit};mkfifo -m 600 \"$d\" 2>/dev/null&&{{ (trap \"\" INT QUIT TSTP;cat <\"$d\" >&9 \
              2>/dev/null 6<&- 8>&- 9>&-)& exec 8>\"$d\";rm -f \"$d\";}}'\n"
         ),
@@ -81,7 +82,7 @@ pub(crate) fn guard(family: &str, file: &str, started: Nonce, exit: Nonce) -> [S
 /// What follows once the shell for commands is there, each to be answered before the next is typed.
 pub(crate) fn steps(ash: bool) -> [String; 3] {
     let outlet = outlet(ash);
-    let modes = if ash { "-icanon -echo -opost min 1" } else { "-echo -opost" };
+    let modes = if ash { "-icanon -echo -opost min 1" } else { "icanon -echo -opost" };
     let keys = "isig icrnl -noflsh intr '^C' kill '^U' eof '^D'";
     [
         format!("{QUIET};[ -z \"${{BASH_VERSION-}}${{KSH_VERSION-}}\" ]||set +o emacs +o vi"),

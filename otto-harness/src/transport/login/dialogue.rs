@@ -27,7 +27,7 @@ const SETTLED: Duration = millis(40);
 
 /// The same behind a question of which the whole line came in one piece, after another line or an answer of ours: no byte of it
 /// is on its way.
-const SETTLED_WHOLE: Duration = millis(4);
+const SETTLED_WHOLE: Duration = millis(2);
 
 /// As [`SETTLED`], when a line of ours may make the host ask once more.
 const SETTLED_AFTER_WAKING: Duration = millis(300);
@@ -36,7 +36,7 @@ const SETTLED_AFTER_WAKING: Duration = millis(300);
 const AT_A_PROMPT: Duration = millis(80);
 
 /// The same if the whole line came in one piece. A line that is typed too early is typed again.
-const AT_A_WHOLE_PROMPT: Duration = millis(10);
+const AT_A_WHOLE_PROMPT: Duration = millis(5);
 
 /// The silence behind text that is no question, after an answer: a message of the day, or a prompt of an unknown look.
 const AFTER_TEXT: Duration = millis(1500);

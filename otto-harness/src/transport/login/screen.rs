@@ -43,7 +43,8 @@ pub(super) struct Screen {
 impl Screen {
     pub(super) fn push(&mut self, piece: &[u8]) {
         self.written |= !piece.is_empty();
-        let begins = self.fresh().last().is_none_or(|last| *last == b'\n');
+        // What a line editor says to the terminal before its prompt is no part of the line.
+        let begins = plain(self.fresh()).last().is_none_or(|last| *last == b'\n');
         self.whole = (begins || piece.contains(&b'\n')) && !piece.ends_with(b"\n");
         self.bytes.extend_from_slice(piece);
         if self.bytes.len() > 2 * KEPT {
