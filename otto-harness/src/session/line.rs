@@ -54,8 +54,9 @@ pub(crate) fn who(nonce: Nonce) -> String {
 /// hands the terminal to each command, and fails to start any once its errors go elsewhere.
 ///
 /// The guard shares the process group of all that it starts, but for a Korn shell, and so gets their ^C, which it catches: what is ignored stays
-/// ignored in children. The pause lets `cat` copy what the end of a session's leader would take away.
-pub(crate) fn guard(family: &str, file: &str, started: Nonce, exit: Nonce) -> [String; 3] {
+/// ignored in children. bash leads a group of its own too, of which what is left is hung up: the end of the terminal would miss
+/// it. The pause lets `cat` copy what the end of a session's leader would take away.
+pub(crate) fn guard(family: &str, file: &str, started: Nonce, exit: Nonce) -> [String; 4] {
     // A Korn shell that is interrupted takes the terminal for a process group of its own number, so it has to have that one.
     let group = if family == "ksh" { "set -m;" } else { "" };
     let arguments = match (family, file.contains("busybox")) {
@@ -68,13 +69,15 @@ pub(crate) fn guard(family: &str, file: &str, started: Nonce, exit: Nonce) -> [S
     [
         format!(
             "__otto_t='trap : INT QUIT TSTP;unset ENV BASH_ENV OTTO_SHELL;HISTFILE=/dev/null;export HISTFILE;exec 6<&0 9>&1 8>&1;\
-             d=${{TMPDIR:-/tmp}}/otto-{exit};mkfifo -m 600 \"$d\" 2>/dev/null&&{{ (trap \"\" INT QUIT TSTP;cat <\"$d\" >&9 \
-             2>/dev/null 6<&- 8>&- 9>&-)& exec 8>\"$d\";rm -f \"$d\";}}'\n"
+             d=${{TMPDIR:-/tmp}}/otto-{exit};p=;mkfifo -m 600 \"$d\" \"$d.p\" 2>/dev/null&&{{ (trap \"\" INT QUIT TSTP;cat <\"$d\" >&9 \
+             2>/dev/null 6<&- 8>&- 9>&-)& exec 8>\"$d\" 7<>\"$d.p\";rm -f \"$d\" \"$d.p\";}}'\n"
         ),
         format!(
-            "__otto_t=$__otto_t';printf \"\\36E{started} ;\">&8;command -v \"$0\" >/dev/null||exec sh -i 2>/dev/null;\
-             {group}\"$0\" {arguments} 2>/dev/null;d=$?;printf \"\\36X{exit} %s;\" $d>&8;exec 2>/dev/null;sleep 1;exit $d'\n"
+            "__otto_t=$__otto_t';printf \"\\36E{started} ;\">&8;command -v \"$0\" >/dev/null||exec sh -i 2>/dev/null 7>&-;{group}\
+             sh -c \"echo \\$\\$>&7;exec \\\"\\$@\\\" 7>&-\" sh \"$0\" {arguments} 2>/dev/null;d=$?;printf \"\\36X{exit} %s;\" $d>&8'\n"
         ),
+        "__otto_t=$__otto_t';exec 2>/dev/null;[ ! -p /proc/self/fd/7 ]||{ read -r p<&7;kill -s HUP -- -$p;};sleep 1;exit $d'\n"
+            .to_owned(),
         "exec sh -c \"$__otto_t\" \"$__otto_e\"\n".to_owned(),
     ]
 }

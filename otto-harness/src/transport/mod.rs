@@ -21,6 +21,9 @@ pub(crate) mod ssh;
 pub(crate) mod tcp;
 pub(crate) mod telnet;
 
+/// Why a connection was lost that we ended.
+pub(crate) const CLOSED_HERE: &str = "it was closed on this side";
+
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 

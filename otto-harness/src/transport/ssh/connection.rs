@@ -15,11 +15,12 @@ use crate::error::Phase;
 
 use super::channel::Channel;
 use super::control;
-use super::inbox::{CLOSED_HERE, Inbox};
+use super::inbox::Inbox;
 use super::target::SshTarget;
 use super::trouble::Trouble;
 use super::watcher::{Table, Watcher};
 use super::wire::HangUp;
+use crate::transport::CLOSED_HERE;
 use crate::transport::fault::Fault;
 
 /// The longest pause between two attempts to open a channel on a server that is full.
