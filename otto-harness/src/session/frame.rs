@@ -213,10 +213,9 @@ impl Frame<'_> {
         // Output goes to 8 and not to the shell's own 1, which a command may have closed or turned to a file, and which an
         // interrupt that hits bash in a redirection may leave turned: what a command wrote must not be lost.
         line.push_str(match self.streams {
-            Streams::Merged => " </dev/null >&8 2>&8 6>&- 7>&- 8>&- 9>&-;",
+            Streams::Merged | Streams::Line => " </dev/null >&8 2>&8 6>&- 7>&- 8>&- 9>&-;",
             Streams::Separate => " </dev/null >&8 2>&9 6>&- 7>&- 8>&- 9>&-;",
             Streams::Terminal => " </dev/tty >/dev/tty 2>&1 6>&- 7>&- 8>&- 9>&-;",
-            Streams::Line => " </dev/null >&8 2>&8 6>&- 7>&- 8>&- 9>&-;",
             Streams::LineTerminal => " <&6 >&9 2>&9 6>&- 7>&- 8>&- 9>&-;",
         });
         let (end, other) = match self.streams {
