@@ -280,8 +280,7 @@ everywhere! {
     }
 }
 
-// Not on telnet, which has one line for both streams, and on which nobody says how a shell ended.
-everywhere! { [local sshd sim]
+everywhere! {
     async fn redirections_of_the_shell_itself(place) {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("out");
@@ -306,7 +305,10 @@ everywhere! { [local sshd sim]
         assert_eq!((gone.status, gone.retcode), (Status::Error, Some(0)), "{gone:?}");
         assert!(place.answers().await?.state_lost);
     }
+}
 
+// Not on telnet, which has one line for both streams.
+everywhere! { [local sshd sim]
     /// 15.
     async fn the_two_streams_together_and_apart(place) {
         let script = "for i in 1 2 3 4 5; do echo o$i; echo e$i >&2; done";

@@ -30,7 +30,13 @@ async fn a_kill_that_was_seen_to_work_leaves_no_dirt() -> Result<()> {
         assert!(one.timed_out && !one.left_running(), "{one:?}");
         assert!(within(5 * SECOND, "give up", dropped(place.host().run(&*script))).await);
         place.answers().await?;
+        assert!(within(5 * SECOND, "give up", dropped(place.host().oneshot(&*script))).await);
         sleeper.is_gone().await;
+        assert!(within(5 * SECOND, "give up", dropped(place.host().oneshot(&*script))).await);
+        // Closing at once takes the kill upon itself.
+        place.host().close().await?;
+        sleeper.is_gone().await;
+        tokio::time::sleep(SECOND / 2).await;
         assert!(!place.host().is_dirty(), "{}: {:?}", place.name, place.host().dirt());
         place.host().close().await?;
         assert!(!place.host().is_dirty());
@@ -91,6 +97,19 @@ async fn so_do_a_oneshot_and_a_command_that_was_given_up() -> Result<()> {
     assert!(one.timed_out && one.left_running(), "{one:?}");
     frozen(&place, false);
     assert_eq!(host.dirt()[0].session, "oneshot");
+    host.clear_dirt();
+
+    // One that nobody waits for any more is looked at as well.
+    let dropped = Sleeper::new();
+    let one = host.oneshot(dropped.command()).into_future();
+    tokio::select! {
+        _ = one => panic!("it cannot end"),
+        () = async { dropped.runs().await; frozen(&place, true) } => {}
+    }
+    until("the host is dirty", 15 * SECOND, || host.is_dirty()).await;
+    frozen(&place, false);
+    let dirt = host.dirt();
+    assert_eq!((&*dirt[0].command, &*dirt[0].session), (dropped.command(), "oneshot"));
     host.clear_dirt();
 
     let another = Sleeper::new();

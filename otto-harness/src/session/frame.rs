@@ -93,7 +93,7 @@ pub(crate) enum Marker {
     Left,
     /// What was typed for a command and not read by it has been thrown away.
     Drained,
-    /// The shell ends; its exit code follows.
+    /// The shell has ended; its exit code follows.
     Exit,
 }
 
@@ -213,12 +213,10 @@ impl Frame<'_> {
         // Output goes to 8 and not to the shell's own 1, which a command may have closed or turned to a file, and which an
         // interrupt that hits bash in a redirection may leave turned: what a command wrote must not be lost.
         line.push_str(match self.streams {
-            Streams::Merged => " </dev/null >&8 2>&8 6>&- 7>&- 8>&- 9>&-;",
+            Streams::Merged | Streams::Line => " </dev/null >&8 2>&8 6>&- 7>&- 8>&- 9>&-;",
             Streams::Separate => " </dev/null >&8 2>&9 6>&- 7>&- 8>&- 9>&-;",
             Streams::Terminal => " </dev/tty >/dev/tty 2>&1 6>&- 7>&- 8>&- 9>&-;",
-            // 7 stays, for a shell that ends in this command: see `line`.
-            Streams::Line => " </dev/null >&8 2>&8 6>&- 7>&8 8>&- 9>&-;",
-            Streams::LineTerminal => " <&6 >&9 2>&9 6>&- 7>&8 8>&- 9>&-;",
+            Streams::LineTerminal => " <&6 >&9 2>&9 6>&- 7>&- 8>&- 9>&-;",
         });
         let (end, other) = match self.streams {
             Streams::Merged | Streams::Line => ("&8", None),

@@ -14,8 +14,10 @@ use crate::transport::{Incoming, Inlet, Outlet, Transport, Wiring};
 /// How long a shell may take to answer the handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// After how long a line that was not answered is typed again: a login throws away what was typed before it.
-const AGAIN: Duration = Duration::from_millis(700);
+/// After how long a line that was not answered is typed again, the last for ever: a login throws away what was typed before it,
+/// and a shell that starts may too. Copies that are answered late do no harm.
+const AGAIN: [Duration; 4] =
+    [Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400), Duration::from_millis(700)];
 
 impl Live {
     /// Shakes hands with the shell of a transport.
@@ -54,24 +56,21 @@ impl Live {
     async fn greet_on_line(&mut self, said: &mut Vec<u8>) -> Result<(), String> {
         self.greet_until_answered(said).await?;
         let nonce = Nonce::new();
-        let mut who = self.ask(&line::who(nonce), nonce, said).await?;
-        if who.starts_with("ksh") && who.ends_with('t') {
-            self.write(Inlet::Commands, line::again().as_bytes().to_vec());
-            self.greet_until_answered(said).await?;
-            let nonce = Nonce::new();
-            who = self.ask(&line::who(nonce), nonce, said).await?;
-        }
-        let mut parts = who.split(':');
-        let family = parts.next().unwrap_or_default();
+        let who = self.ask(&line::who(nonce), nonce, said).await?;
+        let (family, file) = who.split_once(':').unwrap_or_default();
+        let (started, exit) = (Nonce::new(), Nonce::new());
+        self.ask(&line::guard(family, file, started, exit).concat(), started, said).await?;
+        self.greet_until_answered(said).await?;
+        let nonce = Nonce::new();
+        let who = self.ask(&line::who(nonce), nonce, said).await?;
+        let (family, file) = who.split_once(':').unwrap_or_default();
         self.recognise(family);
-        let ash = family.is_empty() && parts.next().is_some_and(|file| file.contains("busybox"));
-        let exit = Nonce::new();
+        let ash = family.is_empty() && file.contains("busybox");
         let mut features = String::new();
-        for (number, text) in line::steps(ash, exit).iter().enumerate() {
+        for text in line::steps(ash) {
             let nonce = Nonce::new();
-            // From the third on, the pipe is there: its answer proves that it works.
-            let to = if number < 2 { "1" } else { "8" };
-            features = self.ask(&line::step(text, nonce, to), nonce, said).await?;
+            // By the way that all output will go: that proves that the pipe works.
+            features = self.ask(&line::step(&text, nonce, "8"), nonce, said).await?;
         }
         let (quotes, stty) = (features.contains('q'), features.contains('s'));
         if !stty {
@@ -80,17 +79,18 @@ impl Live {
             );
         }
         self.line = Some(Line { ash, quotes, stty, exit });
+        self.idle = Some(Track::new(exit).until_exit(Some(exit)));
         Ok(())
     }
 
     /// Types a line until it is answered.
     async fn greet_until_answered(&mut self, said: &mut Vec<u8>) -> Result<(), String> {
         let mut nonces = Vec::new();
-        loop {
+        for pause in AGAIN.into_iter().chain(std::iter::repeat(AGAIN[AGAIN.len() - 1])) {
             let nonce = Nonce::new();
             self.write(Inlet::Commands, line::hello(nonce).into_bytes());
             nonces.push(Track::end_only(nonce));
-            let deadline = Instant::now() + AGAIN;
+            let deadline = Instant::now() + pause;
             // An answer to an earlier one counts too: the shell was only slow.
             while let Ok(incoming) = timeout_at(deadline, self.step()).await {
                 match incoming.map_err(|error| error.to_string())? {
@@ -108,6 +108,7 @@ impl Live {
                 }
             }
         }
+        Ok(())
     }
 
     /// Types a line and waits for its answer.

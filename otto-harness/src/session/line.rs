@@ -3,8 +3,8 @@
 //! The line is a terminal with a shell at its other end. Three things differ from pipes. A terminal takes lines of 4095
 //! bytes at the most and has a meaning for control characters, so a frame is typed in short lines of plain ASCII. Plain
 //! commands must not write to a terminal, so their output goes into a pipe inside the host, from which `cat` copies it to
-//! the line; markers go the same way, so that order holds. And when the shell ends nobody reports its exit code, so the
-//! shell itself says it.
+//! the line; markers go the same way, so that order holds. And when a shell ends on a line nobody reports its exit code, so
+//! the shell for commands is a child of another one, the guard, which says it.
 //!
 //! The shell's descriptors: 0 and 6 the terminal's input, 9 its output, 8 and mostly 1 the pipe, 2 nothing. See
 //! `docs/design/sessions.md`.
@@ -25,7 +25,7 @@ pub(crate) struct Line {
     pub(crate) quotes: bool,
     /// Whether the terminal's echo and processing of output could be switched off.
     pub(crate) stty: bool,
-    /// The nonce with which it says that it ends.
+    /// The nonce with which its guard says that it has ended.
     pub(crate) exit: Nonce,
 }
 
@@ -35,45 +35,67 @@ pub(crate) fn hello(nonce: Nonce) -> String {
     format!("printf \\\\036E{}\\;\n", nonce.as_str())
 }
 
-/// Who it is: `<family>:<what /proc says>:<t if its errors go to a terminal>`.
+/// Who it is: `<family>:<its file, or what it was called by>`. Leaves the file in `__otto_e`. A login that leaves a plain `sh`
+/// says with `OTTO_SHELL` that bash is there.
 pub(crate) fn who(nonce: Nonce) -> String {
     format!(
-        "unset ENV BASH_ENV;printf '\\36E{} %s:%s:%s;' \"${{ZSH_VERSION+zsh}}${{BASH_VERSION+bash}}${{KSH_VERSION+ksh}}\" \
-         \"$(readlink /proc/$$/exe 2>/dev/null|sed 's,.*/,,')\" \"$([ -t 2 ]&&echo t)\"\n",
+        "unset ENV BASH_ENV;__otto_e=${{OTTO_SHELL-${{BASH-}}}};[ \"$__otto_e\" ]||__otto_e=$(readlink /proc/$$/exe 2>/dev/null)||__otto_e=${{0#-}};\
+         printf '\\36E{} %s:%s;' \"${{OTTO_SHELL-${{ZSH_VERSION+zsh}}${{BASH_VERSION+bash}}${{KSH_VERSION+ksh}}}}\" \"${{__otto_e##*/}}\"\n",
         nonce.as_str()
     )
 }
 
-/// Starts a Korn shell again in its own place: one that found a terminal for its errors hands the terminal to each command,
-/// and fails to start any once its errors go elsewhere.
-pub(crate) fn again() -> &'static str {
-    "HISTFILE=/dev/null;export HISTFILE;exec \"${0#-}\" -i +m 2>/dev/null\n"
+/// What puts a guard in the place of the shell that is there, line by line. The guard starts that shell once more below itself,
+/// for commands, with a pipe to the terminal for its output, and when it has ended says so with its exit code. Its first
+/// answer comes before that.
+///
+/// Descriptor 8 is a pipe whose reader belongs to no job of the shell, and without `mkfifo` the terminal. `cat` waits in the
+/// opening of the pipe for the guard. Its name, which is random, is gone as soon as both have it. The shell has no terminal for its errors: a Korn shell that finds one
+/// hands the terminal to each command, and fails to start any once its errors go elsewhere.
+///
+/// The guard shares the process group of all that it starts, but for a Korn shell, and so gets their ^C, which it catches: what is ignored stays
+/// ignored in children. bash leads a group of its own too, of which what is left is hung up: the end of the terminal would miss
+/// it. The pause lets `cat` copy what the end of a session's leader would take away.
+pub(crate) fn guard(family: &str, file: &str, started: Nonce, exit: Nonce) -> [String; 4] {
+    // A Korn shell that is interrupted takes the terminal for a process group of its own number, so it has to have that one.
+    let group = if family == "ksh" { "set -m;" } else { "" };
+    let arguments = match (family, file.contains("busybox")) {
+        ("bash", _) => "--norc --noprofile --noediting -i +m",
+        ("zsh", _) => "-f -i +m",
+        ("", true) => "ash -i +m",
+        _ => "-i +m",
+    };
+    let (started, exit) = (started.as_str(), exit.as_str());
+    [
+        format!(
+            "__otto_t='trap : INT QUIT TSTP;unset ENV BASH_ENV OTTO_SHELL;HISTFILE=/dev/null;export HISTFILE;exec 6<&0 9>&1 8>&1;\
+             d=${{TMPDIR:-/tmp}}/otto-{exit};p=;\
+             trap \"rm -f \\\"\\$d\\\" \\\"\\$d.p\\\";exit\" HUP;mkfifo -m 600 \"$d\" \"$d.p\" 2>/dev/null&&{{ (trap \"\" INT QUIT TSTP;cat <\"$d\" >&9 \
+             2>/dev/null 6<&- 8>&- 9>&-)& exec 8>\"$d\" 7<>\"$d.p\";rm -f \"$d\" \"$d.p\";}};trap - HUP'\n"
+        ),
+        format!(
+            "__otto_t=$__otto_t';printf \"\\36E{started} ;\">&8;command -v \"$0\" >/dev/null||exec sh -i 2>/dev/null 7>&-;{group}\
+             sh -c \"echo \\$\\$>&7;exec \\\"\\$@\\\" 7>&-\" sh \"$0\" {arguments} 2>/dev/null;d=$?;printf \"\\36X{exit} %s;\" $d>&8'\n"
+        ),
+        "__otto_t=$__otto_t';exec 2>/dev/null;[ ! -p /proc/self/fd/7 ]||{ read -r p<&7;kill -s HUP -- -$p;};sleep 1;exit $d'\n"
+            .to_owned(),
+        "exec sh -c \"$__otto_t\" \"$__otto_e\"\n".to_owned(),
+    ]
 }
 
-/// What follows once it is known, each to be answered before the next is typed.
-pub(crate) fn steps(ash: bool, exit: Nonce) -> [String; 4] {
+/// What follows once the shell for commands is there, each to be answered before the next is typed.
+pub(crate) fn steps(ash: bool) -> [String; 3] {
     let outlet = outlet(ash);
-    let modes = if ash { "stty -icanon -echo -opost min 1" } else { "stty -echo -opost" };
+    let modes = if ash { "-icanon -echo -opost min 1" } else { "icanon -echo -opost" };
+    let keys = "isig icrnl -noflsh intr '^C' kill '^U' eof '^D'";
     [
         format!("{QUIET};[ -z \"${{BASH_VERSION-}}${{KSH_VERSION-}}\" ]||set +o emacs +o vi"),
         // The rest is what a console may lack and a shell can do without.
         format!(
-            "__otto_s=;case $'\\101' in A) __otto_q=q;;*) __otto_q=;;esac;stty isig icrnl -noflsh intr '^C' kill '^U' eof '^D' \
-             2>/dev/null;{modes} 2>/dev/null&&__otto_q=${{__otto_q}}s&&__otto_s=$(stty -g)"
+            "unset __otto_e;__otto_s=;case $'\\101' in A) __otto_q=q;;*) __otto_q=;;esac;stty {keys} {modes} 2>/dev/null||\
+             {{ stty {keys};stty {modes};}} 2>/dev/null&&__otto_q=${{__otto_q}}s&&__otto_s=$(stty -g)"
         ),
-        // A pipe whose reader belongs to no job of this shell. `cat` waits in the opening of the pipe for the shell.
-        "exec 6<&0 9>&1 8>&1;__otto_t=;__otto_t=$(mktemp -d 2>/dev/null)&&mkfifo \"$__otto_t/o\" 2>/dev/null&&\
-         { (trap '' INT QUIT TSTP;cat <\"$__otto_t/o\" >&9 2>/dev/null 6<&- 8>&- 9>&- &);exec 8>\"$__otto_t/o\";};\
-         [ -z \"$__otto_t\" ]||rm -rf \"$__otto_t\";__otto_t="
-            .to_owned(),
-        // 8 is closed for commands; a shell that ends within one finds 7 in its place. The pause lets `cat` copy what the
-        // end of the shell would take away; without a terminal any more nobody waits.
-        format!(
-            "{FUNCTIONS};__otto_x() {{ {{ printf '\\36X{} %s;' \"$1\" >&8||printf '\\36X{} %s;' \"$1\" >&7; }} 2>/dev/null&&\
-             sleep 1 </dev/tty;}};trap '__otto_x $?' EXIT;exec >{outlet} 2>/dev/null",
-            exit.as_str(),
-            exit.as_str()
-        ),
+        format!("{FUNCTIONS};__otto_t=;exec >{outlet} 2>/dev/null"),
     ]
 }
 
@@ -175,7 +197,7 @@ pub(crate) fn interactive(dialect: Dialect, nonce: Nonce, leave: &str, line: Lin
     format!(
         "{modes}__otto_p=$PS1 PS1=$({builtin} printf '\\36L{nonce};');exec >&9 2>&9;{{ {builtin} printf '\\36B{nonce};';\
          while IFS= {builtin} read -r __otto_l&&[ \"$__otto_l\" != '{leave}' ];do \
-         {eval} \"$__otto_l\" 6>&- 7>&8 8>&- 9>&-;\
+         {eval} \"$__otto_l\" 6>&- 7>&- 8>&- 9>&-;\
          {builtin} printf '\\36Q{nonce} %s %s;' \"$?\" \"$-\";done;}} <&6 >&9 2>&9;{over};\
          {builtin} printf '\\36E{nonce};'>&9\n"
     )
@@ -201,11 +223,13 @@ mod tests {
                 let mut typed = vec![
                     hello(nonce),
                     who(nonce),
-                    again().to_owned(),
                     probe(dialect, nonce, line, true),
                     interactive(dialect, nonce, ": otto-leave-123456789012", line),
                 ];
-                typed.extend(steps(ash, nonce).map(|text| step(&text, nonce, "8")));
+                typed.extend(steps(ash).map(|text| step(&text, nonce, "8")));
+                for (family, file) in [("bash", "bash"), ("", "busybox"), ("zsh", "zsh"), ("ksh", "ksh93")] {
+                    typed.extend(guard(family, file, nonce, nonce));
+                }
                 for streams in [Streams::Line, Streams::LineTerminal] {
                     for text in [&text, "true", &"x".repeat(250)] {
                         let (last_code, verbose, drain) = (127, true, true);

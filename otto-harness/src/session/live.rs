@@ -15,7 +15,8 @@ use super::execution::{Execution, Sink};
 use super::frame::{self, Dialect, Frame, Marker, Nonce, Streams};
 use super::interactive::Interactive;
 use super::line::{self, Line};
-use super::outlet::Seek;
+use super::outlet::{Seek, Track};
+use super::verdict::said_by_the_guard;
 use crate::transport::{Ending, Incoming, Inlet, Interrupt, Outlet, Transport};
 
 /// How long to wait for a stopped command's shell to be back, before the next, harder means.
@@ -65,6 +66,8 @@ pub(crate) struct Live {
     pub(super) scratch: Vec<u8>,
     /// The command whose end was not seen yet. Still set when the next caller comes: that one's was dropped.
     pub(crate) running: Option<Execution>,
+    /// On a line: what came while no command ran, as far as it may tell of the shell's end.
+    pub(super) idle: Option<Track>,
     /// The loop that reads commands from the terminal, while `send` and `expect` are in use.
     pub(crate) interactive: Option<Interactive>,
     pub(crate) last_code: i32,
@@ -89,6 +92,7 @@ impl Live {
             queue: VecDeque::new(),
             scratch: Vec::new(),
             running: None,
+            idle: None,
             interactive: None,
             last_code: 0,
             errexit: false,
@@ -215,7 +219,7 @@ impl Live {
                         return Ok(End::Seen);
                     }
                     if let Some(code) = running.exited() {
-                        let ending = Ending { code: Some(code), ..Ending::default() };
+                        let ending = said_by_the_guard(code);
                         self.ended = Some(ending.clone());
                         return Ok(End::Shell(ending));
                     }
@@ -307,6 +311,9 @@ impl Live {
                     if outlet == Outlet::Out && seek.feed(&self.scratch) {
                         return true;
                     }
+                    if self.ended.is_some() {
+                        return false;
+                    }
                 }
                 Ok(Incoming::Gap(_)) => {}
                 Ok(Incoming::Ended(_)) | Err(_) => return false,
@@ -322,12 +329,18 @@ impl Live {
                 Ok(Incoming::Gap(_)) => {}
                 Ok(Incoming::Ended(_)) | Err(_) => return,
             }
+            if self.ended.is_some() {
+                return;
+            }
         }
     }
 
     fn feed(&mut self, outlet: Outlet, sink: &mut Sink<'_, '_>) {
         if let Some(running) = &mut self.running {
             running.feed(outlet, &self.scratch, sink, |_| {});
+            if let Some(code) = running.exited() {
+                self.ended.get_or_insert_with(|| said_by_the_guard(code));
+            }
         }
     }
 

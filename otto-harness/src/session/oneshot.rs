@@ -1,7 +1,7 @@
 //! A command in a fresh process of its own.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::task::coop::consume_budget;
 use tokio::time::timeout;
@@ -12,7 +12,7 @@ use super::execution::Sink;
 use crate::command::{Limit, LogMode, ShellCommand};
 use crate::error::{Error, ErrorKind, Result};
 use crate::result::{CommandStatus, HIDDEN, Status};
-use crate::transport::{Connector, Ending, Exec, Incoming, Interrupt, Outlet, Transport};
+use crate::transport::{CLOSED_HERE, Connector, Ending, Exec, Incoming, Interrupt, Outlet, Transport};
 
 /// What [`oneshot`] is to run.
 pub(crate) struct Oneshot<'a> {
@@ -25,7 +25,7 @@ pub(crate) struct Oneshot<'a> {
 
 /// Runs a command in a process of its own, to its end or its limit.
 ///
-/// Cancel-safe: dropping the future kills the process.
+/// Cancel-safe: dropping the future kills the process, in the background.
 pub(crate) async fn oneshot(connector: &Arc<dyn Connector>, host: &str, request: Oneshot<'_>) -> Result<CommandStatus> {
     let Oneshot { command, stdin, limit, on_output, observer } = request;
     if command.text.contains('\0') {
@@ -46,7 +46,12 @@ pub(crate) async fn oneshot(connector: &Arc<dyn Connector>, host: &str, request:
     let mut sink = Sink { lines: Lines::new(on_output), each: &each };
     let mut kept = Kept { output: Capture::new(CAP), errors: Capture::new(CAP) };
     let exec = Exec { command: command.text.clone(), stdin, merge: !command.separate_stderr };
-    let mut process: Option<Box<dyn Transport>> = None;
+    let mut held = Held {
+        process: None,
+        observer: everyone.clone(),
+        command: if log == LogMode::Never { HIDDEN.to_owned() } else { command.text.clone() },
+    };
+    let process = &mut held.process;
     let all = async {
         let process = process.insert(connector.exec(exec).await.map_err(|error| error.on_host(host))?);
         follow(&mut **process, &mut kept, &mut sink).await
@@ -78,7 +83,7 @@ pub(crate) async fn oneshot(connector: &Arc<dyn Connector>, host: &str, request:
         Some(Err(error)) => return Err(error),
         None => {
             status.timed_out = true;
-            let killed = match &mut process {
+            let killed = match process {
                 Some(process) => process.interrupt(Interrupt::Kill).await,
                 None => true,
             };
@@ -91,7 +96,7 @@ pub(crate) async fn oneshot(connector: &Arc<dyn Connector>, host: &str, request:
             }
         }
     }
-    if let Some(process) = process {
+    if let Some(process) = held.process.take() {
         process.close().await;
     }
     sink.lines.finish();
@@ -111,6 +116,59 @@ pub(crate) async fn oneshot(connector: &Arc<dyn Connector>, host: &str, request:
 
 /// What oneshots are filed under in transcripts.
 pub(super) const ONESHOT: &str = "oneshot";
+
+/// A process that somebody waits for. When nobody does any more it is killed, and who hears of dirt is told if it was not seen
+/// to end.
+struct Held {
+    process: Option<Box<dyn Transport>>,
+    observer: Option<Arc<dyn Observer>>,
+    command: String,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Without a runtime, dropping the process has to do.
+        let (Some(mut process), Ok(runtime)) = (self.process.take(), tokio::runtime::Handle::try_current()) else {
+            return;
+        };
+        let (observer, command) = (self.observer.take(), std::mem::take(&mut self.command));
+        runtime.spawn(async move {
+            let killed = timeout(KILLING, process.interrupt(Interrupt::Kill)).await.unwrap_or(false);
+            if !killed
+                && !ended(&mut *process).await
+                && let Some(observer) = observer
+            {
+                let why = "nobody waited for it any more; it was killed, but could not be seen to end";
+                observer.left_running(ONESHOT, &command, why);
+            }
+            process.close().await;
+        });
+    }
+}
+
+/// How long killing what nobody waits for may take.
+const KILLING: Duration = Duration::from_secs(10);
+
+/// Whether the process is seen to have ended, or its host was closed, which kills and looks for itself.
+async fn ended(process: &mut dyn Transport) -> bool {
+    let all = async {
+        let mut rest = Vec::new();
+        loop {
+            consume_budget().await;
+            rest.clear();
+            match std::future::poll_fn(|cx| process.poll_read(cx, &mut rest)).await {
+                Ok(Incoming::Ended(ending)) => {
+                    return ending.code.is_some()
+                        || ending.signal.is_some()
+                        || ending.lost.as_deref() == Some(CLOSED_HERE);
+                }
+                Ok(_) => {}
+                Err(_) => return false,
+            }
+        }
+    };
+    timeout(Duration::from_millis(200), all).await.unwrap_or(false)
+}
 
 struct Kept {
     output: Capture,

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::ShellSession;
+use super::{Observer, ShellSession};
 use crate::command::{IntoLimit, LogMode, ShellCommand};
 use crate::error::{Error, ErrorKind, Result};
 use crate::result::{CommandStatus, HIDDEN, Status};
@@ -33,8 +33,41 @@ const LEAST: Duration = Duration::from_millis(1);
 /// The shells of one host.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    idle: Mutex<Vec<ShellSession>>,
+    idle: Mutex<Vec<Kept>>,
     places: Semaphore,
+}
+
+/// A shell, and who hears of what it could not stop.
+#[derive(Debug)]
+struct Kept {
+    shell: ShellSession,
+    dirt: Arc<DirtOnly>,
+}
+
+/// Tells of dirt alone: of all else a oneshot tells by itself. The command that a shell of the pool runs is no name for the user's.
+#[derive(Debug, Default)]
+struct DirtOnly(Mutex<Option<(Arc<dyn Observer>, String)>>);
+
+impl DirtOnly {
+    fn now(&self, observer: Option<Arc<dyn Observer>>, command: &str) {
+        let now = observer.map(|observer| (observer, command.to_owned()));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = now;
+    }
+}
+
+impl Observer for DirtOnly {
+    fn command(&self, _: &str, _: &str) {}
+
+    fn output(&self, _: &str, _: &[u8]) {}
+
+    fn ended(&self, _: &str, _: &CommandStatus) {}
+
+    fn left_running(&self, _: &str, _: &str, why: &str) {
+        let now = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((observer, command)) = now {
+            observer.left_running(ONESHOT, &command, why);
+        }
+    }
 }
 
 impl Default for Pool {
@@ -44,7 +77,7 @@ impl Default for Pool {
 }
 
 impl Pool {
-    fn idle(&self) -> MutexGuard<'_, Vec<ShellSession>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Kept>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -88,13 +121,17 @@ impl Pool {
                 None => (inner, FOR_EVER.into_limit()?),
             };
             // The one that was used last: those that were not are let go by their hosts, if they have a limit for that.
-            let idle = self.idle().pop().filter(ShellSession::alive);
-            let shell = idle.unwrap_or_else(|| ShellSession::new(host, "oneshot", connector.clone(), None));
-            let status = shell.run_cmd(&inner, session_limit, on_output).await?;
-            if shell.alive() && !status.timed_out {
-                self.idle().push(shell);
+            let idle = self.idle().pop().filter(|kept| kept.shell.alive());
+            let kept = idle.unwrap_or_else(|| {
+                let dirt = Arc::<DirtOnly>::default();
+                Kept { shell: ShellSession::new(host, "oneshot", connector.clone(), Some(dirt.clone())), dirt }
+            });
+            kept.dirt.now(everyone.clone(), if log == LogMode::Never { HIDDEN } else { &command.text });
+            let status = kept.shell.run_cmd(&inner, session_limit, on_output).await?;
+            if kept.shell.alive() && !status.timed_out {
+                self.idle().push(kept);
             } else {
-                shell.close().await;
+                kept.shell.close().await;
             }
             Ok::<_, Error>(status)
         };
@@ -119,16 +156,12 @@ impl Pool {
             }
             observer.ended(ONESHOT, &status);
         }
-        if let Some(observer) = everyone.filter(|_| status.left_running) {
-            let command = if log == LogMode::Never { HIDDEN } else { &status.command };
-            observer.left_running(ONESHOT, command, status.cause().unwrap_or_default());
-        }
         Ok(status)
     }
 
     /// Takes out the shells that nobody uses, to be closed.
     pub(super) fn take(&self) -> Vec<ShellSession> {
-        std::mem::take(&mut *self.idle())
+        std::mem::take(&mut *self.idle()).into_iter().map(|kept| kept.shell).collect()
     }
 }
 

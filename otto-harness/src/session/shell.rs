@@ -154,6 +154,8 @@ impl ShellSession {
         self.settle(&mut state).await;
         state.command = Some(shown(command, log));
         // A limit that was asked for holds for opening the shell too; the usual one leaves that to the limits of each phase.
+        // What is left of it then is for the command.
+        let asked = Instant::now();
         let within = command.limit.is_some().then_some(limit);
         let mut live = match self.ready_for_commands(&mut state, limit, within).await {
             Ok(live) => live,
@@ -184,10 +186,11 @@ impl ShellSession {
         let mut sink = Sink { lines: Lines::new(on_output), each: &each };
         let mut again = self.0.connector.is_some();
         let followed = loop {
+            let left = within.map_or(limit.get(), |limit| limit.get().saturating_sub(asked.elapsed()).max(LEAST));
             live.begin(&command.text, streams, answered);
             let followed = tokio::select! {
                 biased;
-                followed = timeout(limit.get(), live.follow(&mut sink, &mut answers)) => followed.ok(),
+                followed = timeout(left, live.follow(&mut sink, &mut answers)) => followed.ok(),
                 _ = closes.changed() => Some(Ok(End::Shell(closed_meanwhile()))),
             };
             if live.running.as_ref().and_then(Execution::ended) == Some(SKIPPED) {
@@ -502,6 +505,9 @@ impl ShellSession {
         error.on_host(&self.0.host).in_session(&self.0.name)
     }
 }
+
+/// What a command gets for which opening its shell has left nothing.
+const LEAST: std::time::Duration = std::time::Duration::from_millis(1);
 
 /// How long typing may take that a program does not read.
 const SEND: std::time::Duration = std::time::Duration::from_secs(10);

@@ -10,8 +10,9 @@ use super::expect::{Searcher, StreamBuffer};
 use super::interactive::Interactive;
 use super::line;
 use super::live::{Live, SILENCE, quiet};
+use super::verdict::said_by_the_guard;
 use crate::error::{Error, ErrorKind, Result};
-use crate::transport::{Ending, Incoming, Inlet, Interrupt, Outlet};
+use crate::transport::{Incoming, Inlet, Interrupt, Outlet};
 
 /// How many reads of what lies there already one look makes at the most: 64 of 64 KiB.
 const LOOKS: usize = 64;
@@ -79,7 +80,7 @@ impl Live {
         let Some(interactive) = &mut self.interactive else { return unread.append(&self.scratch) };
         interactive.feed(&self.scratch, |bytes| unread.append(bytes));
         if let Some(code) = interactive.exited() {
-            self.ended.get_or_insert(Ending { code: Some(code), ..Ending::default() });
+            self.ended.get_or_insert_with(|| said_by_the_guard(code));
         }
     }
 
@@ -187,8 +188,12 @@ impl Live {
                 return;
             }
             match self.poll_step(&mut cx) {
-                // Between two commands a line carries what belongs to nobody.
-                Poll::Ready(Ok(Incoming::Data(_))) if self.line.is_some() && self.interactive.is_none() => {}
+                // Between two commands a line carries what belongs to nobody, and maybe that the shell has ended.
+                Poll::Ready(Ok(Incoming::Data(_))) if self.line.is_some() && self.interactive.is_none() => {
+                    let Some(idle) = &mut self.idle else { continue };
+                    idle.feed(&self.scratch, |_| {});
+                    self.ended = idle.exited().map(said_by_the_guard);
+                }
                 Poll::Ready(Ok(Incoming::Data(outlet))) => self.take_in(outlet, unread),
                 Poll::Ready(Ok(Incoming::Gap(_))) => {}
                 Poll::Ready(Ok(Incoming::Ended(ending))) => self.ended = Some(ending),

@@ -12,7 +12,7 @@ pub(super) fn how_it_ended(status: &mut CommandStatus, ending: &Ending, live: &L
     status.retcode = ending.code;
     status.signal.clone_from(&ending.signal);
     let errexit = live.errexit || sets_errexit(text);
-    if let Some(code) = ending.code.filter(|code| *code != 0 && errexit) {
+    if let Some(code) = ending.code.filter(|code| *code != 0 && errexit && ending.signal.is_none()) {
         status.status = Status::Failed;
         status.cause = Some(format!("a command failed with {code} while `set -e` was on, which ended the shell"));
     }
@@ -21,6 +21,13 @@ pub(super) fn how_it_ended(status: &mut CommandStatus, ending: &Ending, live: &L
     }
     let kind = if ending.lost.is_some() { ErrorKind::ConnectionLost } else { ErrorKind::ShellExited };
     Error::new(kind, ending.to_string())
+}
+
+/// How the shell on a line ended whose guard has this for its exit code: a shell knows death by signal n as 128 + n, and a Korn
+/// shell as 256 + n.
+pub(super) fn said_by_the_guard(code: i32) -> Ending {
+    let code = if code > 256 { code - 128 } else { code };
+    Ending { code: Some(code), signal: signal_of(code), lost: None }
 }
 
 /// Said when the limit of a command passed before there was a shell for it.

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-/// Script for `sh -c`: ends with 0 when every process of these groups was seen to be gone. A zombie is gone: who reaps it
+/// Script for `sh -c`: ends with 0 when every process of these groups was seen to be gone, and of the sessions that have their
+/// numbers: on a terminal a shell of its session may lead a group of its own. A zombie is gone: who reaps it
 /// is not our business.
 ///
 /// What `kill` says does not count: it fails in the same way for a group that is gone and for one that we may not kill. So
@@ -11,7 +12,8 @@ pub(super) fn groups(groups: &[u32]) -> String {
     format!(
         "kill -s KILL -- {negative} 2>/dev/null; [ -r /proc/self/stat ] || exit 2; n=0; while :; do kill -s KILL -- {negative}; alive=; \
          for f in /proc/[0-9]*/stat; do read -r line <$f || continue; set -- ${{line##*) }}; \
-         case \" {plain} \" in *\" $3 \"*) [ \"$1\" = Z ] || alive=y;; esac; done; \
+         case \" {plain} \" in *\" $3 \"*|*\" $4 \"*) [ \"$1\" = Z ] && continue; alive=y; \
+         f=${{f%/stat}}; kill -s KILL ${{f#/proc/}};; esac; done; \
          [ -z \"$alive\" ] && exit 0; \
          n=$((n+1)); [ $n -ge 20 ] && exit 1; sleep 0.05 || sleep 1; done 2>/dev/null",
         negative = list(groups, "-"),
@@ -74,6 +76,22 @@ mod tests {
             let id = fields[3].parse().expect("a session");
             assert_eq!(ends_with(shell, session(id)), Some(0), "{shell:?}");
             let after = stat(line.trim());
+            assert!(after.is_empty() || after.contains(") Z "), "{shell:?}: {after}");
+            child.wait().expect("it is ours");
+        }
+    }
+
+    #[test]
+    fn a_group_whose_leader_leads_the_session_goes_with_the_others_of_it() {
+        for shell in [&["bash"][..], &["dash"], &["busybox", "ash"]] {
+            let mut child = Command::new("setsid");
+            child.args(["bash", "-c", "set -m; (trap '' HUP INT TERM; sleep 600) & echo $$ $!; wait"]);
+            let mut child = child.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("setsid runs");
+            let mut line = String::new();
+            std::io::BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("it says both");
+            let (leader, other) = line.trim().split_once(' ').expect("two numbers");
+            assert_eq!(ends_with(shell, super::groups(&[leader.parse().expect("a number")])), Some(0), "{shell:?}");
+            let after = std::fs::read_to_string(format!("/proc/{other}/stat")).unwrap_or_default();
             assert!(after.is_empty() || after.contains(") Z "), "{shell:?}: {after}");
             child.wait().expect("it is ours");
         }

@@ -29,6 +29,8 @@ pub(crate) mod telnet;
 
 pub(crate) use route::{Hop, Route};
 pub use stream::{ByteStream, Service, StreamReader, StreamWriter};
+/// Why a connection was lost that we ended.
+pub(crate) const CLOSED_HERE: &str = "it was closed on this side";
 
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -102,7 +104,7 @@ pub enum Incoming {
 pub struct Ending {
     /// Its exit code, if that was seen.
     pub code: Option<i32>,
-    /// The signal that ended it, without `SIG`.
+    /// The signal that ended it, without `SIG`. With a code as well it is what a shell said, for which both are the same.
     pub signal: Option<String>,
     /// Set when not the shell but the connection to it ended, with the reason. Code and signal are then unknown.
     pub lost: Option<String>,
@@ -112,7 +114,10 @@ impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.lost, &self.signal, self.code) {
             (Some(reason), ..) => write!(f, "the connection was lost: {reason}"),
-            (None, Some(signal), _) => write!(f, "the shell was ended by signal {signal}"),
+            (None, Some(signal), Some(code)) => {
+                write!(f, "the shell was ended by signal {signal}, or exited with {code}")
+            }
+            (None, Some(signal), None) => write!(f, "the shell was ended by signal {signal}"),
             (None, None, Some(code)) => write!(f, "the shell exited with {code}"),
             (None, None, None) => f.write_str("the shell ended without an exit code"),
         }

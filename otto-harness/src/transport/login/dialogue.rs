@@ -25,11 +25,18 @@ const fn millis(count: u64) -> Duration {
 /// what came while it prepared to read, and a prompt may be the middle of a line.
 const SETTLED: Duration = millis(40);
 
+/// The same behind a question of which the whole line came in one piece, after another line or an answer of ours: no byte of it
+/// is on its way.
+const SETTLED_WHOLE: Duration = millis(2);
+
 /// As [`SETTLED`], when a line of ours may make the host ask once more.
 const SETTLED_AFTER_WAKING: Duration = millis(300);
 
 /// The silence behind what looks like a shell's prompt.
 const AT_A_PROMPT: Duration = millis(80);
+
+/// The same if the whole line came in one piece. A line that is typed too early is typed again.
+const AT_A_WHOLE_PROMPT: Duration = millis(5);
 
 /// The silence behind text that is no question, after an answer: a message of the day, or a prompt of an unknown look.
 const AFTER_TEXT: Duration = millis(1500);
@@ -47,7 +54,7 @@ const WAKING: [Duration; 4] = [millis(700), millis(1500), millis(2500), millis(3
 /// The pauses between the copies of the line; the last holds for all that follow. They grow, because a shell whose start-up
 /// files take long finds all of them.
 const AGAIN: [Duration; COPIES - 1] =
-    [millis(600), millis(700), millis(1000), millis(2000), millis(3000), millis(4000), millis(5000)];
+    [millis(200), millis(600), millis(1200), millis(2000), millis(3000), millis(4000), millis(5000)];
 
 /// How long to wait for the greeting of the last copy, when an earlier one's has come.
 const LAST_GREETING: Duration = millis(700);
@@ -208,7 +215,11 @@ impl<'a> Dialogue<'a> {
             let due = when.max(typed) + LAST_GREETING;
             return if now >= due { Step::TakeOver } else { Step::Wait(due) };
         }
-        let settled = if self.wakings > 0 { SETTLED_AFTER_WAKING } else { SETTLED };
+        let settled = match (self.wakings, self.screen.is_whole()) {
+            (0, true) => SETTLED_WHOLE,
+            (0, false) => SETTLED,
+            _ => SETTLED_AFTER_WAKING,
+        };
         match self.screen.asked(self.script, answered) {
             Asked::Refused => Step::Fail(Failure::Refused),
             Asked::Name | Asked::Password if self.passwords > 0 => after(settled, Step::Fail(Failure::AskedAgain)),
@@ -226,6 +237,7 @@ impl<'a> Dialogue<'a> {
             }
             Asked::Password => after(settled, self.give_password()),
             _ if self.typed.is_some() => self.once_more(now),
+            Asked::Command if self.wakings == 0 && self.screen.is_whole() => after(AT_A_WHOLE_PROMPT, Step::TakeOver),
             Asked::Command => after(AT_A_PROMPT, Step::TakeOver),
             // It answers to Enter, asks nothing, and was not expected to: a shell with a prompt of its own kind.
             Asked::Unknown if self.wakings > 0 && !self.script.has_answers() => after(AFTER_TEXT, Step::TakeOver),

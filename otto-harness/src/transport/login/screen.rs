@@ -36,17 +36,27 @@ pub(super) struct Screen {
     mark: usize,
     /// Whether anything was ever written.
     written: bool,
+    /// Whether all of the last line came in the last piece, and no line end after it.
+    whole: bool,
 }
 
 impl Screen {
     pub(super) fn push(&mut self, piece: &[u8]) {
         self.written |= !piece.is_empty();
+        // What a line editor says to the terminal before its prompt is no part of the line.
+        let begins = plain(self.fresh()).last().is_none_or(|last| *last == b'\n');
+        self.whole = (begins || piece.contains(&b'\n')) && !piece.ends_with(b"\n");
         self.bytes.extend_from_slice(piece);
         if self.bytes.len() > 2 * KEPT {
             let gone = self.bytes.len() - KEPT;
             self.bytes.drain(..gone);
             self.mark = self.mark.saturating_sub(gone);
         }
+    }
+
+    /// Whether the last line came at once, and so is not one of which more is to come.
+    pub(super) fn is_whole(&self) -> bool {
+        self.whole
     }
 
     pub(super) fn is_blank(&self) -> bool {

@@ -36,18 +36,20 @@ impl Takeover {
     ///
     /// The copies that were typed before a shell read the first are read away: a line editor that ends leaves them as one
     /// chunk, and a shell that reads such a chunk and is replaced takes a part of it along. A copy that the new shell does
-    /// read, because it came later, starts a shell once more, which greets once more.
+    /// read, because it came later, starts a shell once more, which greets once more. The first copy, which mostly is the only
+    /// one, leaves that to those.
     ///
     /// It ends in LF, and not CR as Enter would: a line that a shell's editor left unread is read again by a terminal in
     /// another mode, which would not take a CR for its end.
     pub(super) fn next_copy(&mut self) -> Vec<u8> {
         self.copies += 1;
+        let others = if self.copies == 1 { "" } else { "stty -icanon min 0 time 0 2>/dev/null && cat >/dev/null; " };
         let line = format!(
-            " unset HISTFILE savehist; exec sh -c 'stty -icanon min 0 time 1 2>/dev/null && cat >/dev/null; stty sane 2>/dev/null; \
+            " unset HISTFILE savehist; exec sh -c '{others}stty sane 2>/dev/null; \
              unset ENV BASH_ENV TMOUT PROMPT_COMMAND; export HISTFILE=/dev/null; \
-             read p c s d g r 2>/dev/null </proc/$$/stat; b=sh; command -v bash >/dev/null 2>&1 && b=bash; \
-             echo; echo otto-\"process\" $$ ${{g:-0}} $b {}.{}; \
-             test $b = sh || exec bash --norc --noprofile --noediting -i; exec sh -i'\n",
+             read p c s d g r 2>/dev/null </proc/$$/stat; b=sh; \
+             command -v bash >/dev/null 2>&1 && b=bash && export OTTO_SHELL=bash; \
+             echo; echo otto-\"process\" $$ ${{g:-0}} $b {}.{}; exec sh -i'\n",
             self.token, self.copies
         );
         debug_assert!(line.len() <= LONGEST);

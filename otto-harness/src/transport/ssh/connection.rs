@@ -16,11 +16,12 @@ use crate::error::Phase;
 use super::channel::Channel;
 use super::control;
 use super::forward::Forward;
-use super::inbox::{CLOSED_HERE, Inbox};
+use super::inbox::Inbox;
 use super::target::SshTarget;
 use super::trouble::Trouble;
 use super::watcher::{Listening, Table, Watcher};
 use super::wire::HangUp;
+use crate::transport::CLOSED_HERE;
 use crate::transport::fault::Fault;
 use crate::transport::{Duplex, TcpListening};
 

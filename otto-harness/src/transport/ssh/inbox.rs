@@ -13,10 +13,7 @@ use russh::ChannelWriteHalf;
 use russh::client::Msg;
 use tokio::sync::Notify;
 
-use crate::transport::Ending;
-
-/// Why a connection ended that we ended.
-pub(super) const CLOSED_HERE: &str = "it was closed on this side";
+use crate::transport::{CLOSED_HERE, Ending};
 
 /// What may wait to be read. Beyond it the oldest is thrown away and the reader is told; the connection goes on.
 pub(super) const CAPACITY: usize = 64 << 20;
