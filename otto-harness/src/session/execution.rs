@@ -25,6 +25,9 @@ impl Sink<'_, '_> {
 pub(crate) struct Execution {
     streams: Streams,
     nonce: Nonce,
+    /// Whether a marker says that it has begun.
+    marked: bool,
+    probed: bool,
     out: Track,
     /// The outlet of errors, or the terminal.
     other: Option<Track>,
@@ -44,15 +47,16 @@ struct Drain {
 
 impl Execution {
     /// `exit` is the nonce with which the shell says that it ends.
-    pub(crate) fn new(nonce: Nonce, streams: Streams, drain: bool, exit: Option<Nonce>) -> Self {
+    pub(crate) fn new(nonce: Nonce, streams: Streams, drain: bool, exit: Option<Nonce>, marked: bool) -> Self {
         let (out, other) = match streams {
+            Streams::Merged if !marked => (Track::end_only(nonce), None),
             Streams::Merged => (Track::new(nonce), None),
             Streams::Line | Streams::LineTerminal => (Track::new(nonce).until_exit(exit), None),
             Streams::Separate => (Track::new(nonce), Some(Track::new(nonce))),
             Streams::Terminal => (Track::end_only(nonce), Some(Track::new(nonce))),
         };
         let drain = drain.then(|| Drain { seek: Seek::new(nonce, Marker::Drained), asked: false, done: false });
-        Self { streams, nonce, out, other, drain, output: Capture::new(CAP), errors: Capture::new(CAP) }
+        Self { streams, nonce, marked, probed: false, out, other, drain, output: Capture::new(CAP), errors: Capture::new(CAP) }
     }
 
     pub(crate) fn streams(&self) -> Streams {
@@ -111,11 +115,11 @@ impl Execution {
         self.output.missed();
     }
 
-    /// Whether the shell has begun to run it, and so has read all of its frame.
-    pub(crate) fn begun(&self) -> bool {
+    /// Whether the shell has begun to run it, and so has read all of its frame; `None` if the shell does not say.
+    pub(crate) fn begun(&self) -> Option<bool> {
         match self.streams {
-            Streams::Terminal => self.other.as_ref().is_some_and(Track::begun),
-            _ => self.out.begun(),
+            Streams::Terminal => Some(self.other.as_ref().is_some_and(Track::begun)),
+            _ => self.marked.then(|| self.out.begun()),
         }
     }
 
@@ -151,8 +155,14 @@ impl Execution {
         (!std::mem::replace(&mut drain.asked, true)).then_some(self.nonce)
     }
 
+    /// Whether the shell was asked something while it ran.
+    pub(crate) fn was_probed(&self) -> bool {
+        self.probed
+    }
+
     /// Its outlets end at the answer to this probe, too.
     pub(crate) fn probed(&mut self, nonce: Nonce) {
+        self.probed = true;
         self.out.probed(nonce);
         if self.streams == Streams::Terminal
             && let Some(track) = &mut self.other

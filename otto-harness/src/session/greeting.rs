@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::frame::{self, Dialect, Nonce};
+use super::frame::{self, Dialect, Nonce, Wires};
 use super::line::{self, Line};
 use super::live::Live;
 use super::outlet::Track;
@@ -48,6 +48,9 @@ impl Live {
         self.write(Inlet::Commands, frame::handshake(nonce).into_bytes());
         let fields = self.answer_to(nonce, said).await?;
         self.recognise(&fields);
+        let (wires, _) = fields.split_once(' ').unwrap_or((&fields, ""));
+        self.wires = Wires { high: wires.contains('h'), holds: wires.contains('6') };
+        self.marks = self.transport.progress().is_none();
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::task::coop::consume_budget;
@@ -12,11 +12,11 @@ use tokio::time::timeout;
 use super::answers::Answers;
 use super::capture::Lines;
 use super::execution::{Execution, Sink};
-use super::frame::{self, Dialect, Frame, Marker, Nonce, Streams};
+use super::frame::{self, Dialect, Frame, Marker, Nonce, Streams, Wires};
 use super::interactive::Interactive;
 use super::line::{self, Line};
 use super::outlet::Seek;
-use crate::transport::{Ending, Incoming, Inlet, Interrupt, Outlet, Transport};
+use crate::transport::{Ending, Incoming, Inlet, Interrupt, Outlet, Progress, Transport};
 
 /// How long to wait for a stopped command's shell to be back, before the next, harder means.
 const PATIENCE: Duration = Duration::from_millis(400);
@@ -29,6 +29,9 @@ const ANSWER: Duration = Duration::from_millis(150);
 
 /// How long a terminal has to be silent for what it last wrote to count as the end, for patterns with `$`.
 pub(crate) const SILENCE: Duration = Duration::from_millis(50);
+
+/// How often a shell is looked at from outside.
+const GLANCE: Duration = Duration::from_millis(2);
 
 /// How a command's frame was left.
 #[derive(Debug)]
@@ -67,6 +70,12 @@ pub(crate) struct Live {
     pub(crate) running: Option<Execution>,
     /// The loop that reads commands from the terminal, while `send` and `expect` are in use.
     pub(crate) interactive: Option<Interactive>,
+    /// Whether a marker has to say that a command has begun.
+    pub(super) marks: bool,
+    /// Whether its last frame ended by its own end marker, so that nothing of otto's is on its way in the main outlet.
+    clean: bool,
+    /// Where its descriptors are.
+    pub(super) wires: Wires,
     pub(crate) last_code: i32,
     pub(crate) errexit: bool,
     verbose: bool,
@@ -90,6 +99,9 @@ impl Live {
             scratch: Vec::new(),
             running: None,
             interactive: None,
+            marks: true,
+            clean: true,
+            wires: Wires::default(),
             last_code: 0,
             errexit: false,
             verbose: false,
@@ -120,10 +132,26 @@ impl Live {
         Ok(incoming)
     }
 
-    pub(super) fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Incoming>> {
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Incoming>> {
         self.poll_write(cx);
         self.scratch.clear();
         let incoming = ready!(self.transport.poll_read(cx, &mut self.scratch));
+        self.came(&incoming);
+        Poll::Ready(incoming)
+    }
+
+    /// As a step that does not wait; `None` when nothing is there.
+    pub(super) fn try_step(&mut self) -> io::Result<Option<Incoming>> {
+        self.poll_write(&mut Context::from_waker(Waker::noop()));
+        self.scratch.clear();
+        let incoming = self.transport.try_read(&mut self.scratch).transpose();
+        if let Some(incoming) = &incoming {
+            self.came(incoming);
+        }
+        incoming.transpose()
+    }
+
+    fn came(&mut self, incoming: &io::Result<Incoming>) {
         if self.line.is_some_and(|line| !line.stty) && matches!(incoming, Ok(Incoming::Data(_))) {
             self.without_added_returns();
         }
@@ -134,7 +162,6 @@ impl Live {
                 running.missed();
             }
         }
-        Poll::Ready(incoming)
     }
 
     /// Takes away the carriage return that a terminal adds before each line feed when it could not be told not to.
@@ -183,12 +210,21 @@ impl Live {
 
     /// Begins a command: its frame is queued, and from now on it is this shell's running command. `drain` says that answers
     /// may be typed for it.
+    ///
+    /// What lies in the outlets has been read. Where that is all that was written before, which the transport that sees the
+    /// shell's progress knows, output needs no marker at its beginning, unless something of otto's own may be on its way.
     pub(crate) fn begin(&mut self, text: &str, streams: Streams, drain: bool) {
         let nonce = Nonce::new();
-        let Self { dialect, last_code, verbose, line, .. } = *self;
-        let frame = Frame { dialect, nonce, text, streams, last_code, verbose, drain };
+        let Self { dialect, last_code, verbose, line, wires, .. } = *self;
+        let marked = self.marks || streams != Streams::Merged || !self.clean;
+        let frame = Frame { dialect, nonce, text, streams, last_code, verbose, drain, marked, wires };
         let text = line.map_or_else(|| frame.render(), |line| line::frame(&frame, line));
-        self.running = Some(Execution::new(nonce, streams, drain, line.map(|line| line.exit)));
+        self.running = Some(Execution::new(nonce, streams, drain, line.map(|line| line.exit), marked));
+        if marked && streams == Streams::Merged {
+            let mut begin = [frame::STOP; 15];
+            begin[..14].copy_from_slice(&nonce.marker(Marker::Begin));
+            self.transport.let_sleep(&begin);
+        }
         self.write(Inlet::Commands, text.into_bytes());
     }
 
@@ -231,6 +267,29 @@ impl Live {
         }
     }
 
+    /// Whether the shell has begun to run the running command, and so has read all of its frame.
+    fn begun(&self) -> bool {
+        let Some(running) = &self.running else { return true };
+        running.begun().unwrap_or_else(|| {
+            running.ended().is_some() || (!self.has_queued() && self.transport.progress() == Some(Progress::Running))
+        })
+    }
+
+    /// Whether the shell, which has ended, has certainly run nothing of the running command: its last line was not read.
+    pub(super) fn untouched(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| match running.begun() {
+            Some(begun) => !begun,
+            None => {
+                self.has_queued() || self.undelivered || self.transport.progress() == Some(Progress::Unread)
+            }
+        })
+    }
+
+    /// What the shell answers to something else than a frame may still be on its way.
+    pub(super) fn unclean(&mut self) {
+        self.clean = false;
+    }
+
     fn answer(&mut self, typed: Vec<u8>) {
         if !typed.is_empty() {
             self.write(Inlet::Terminal, typed);
@@ -241,6 +300,7 @@ impl Live {
     pub(crate) fn finish(&mut self) -> Option<(Execution, Option<i32>)> {
         let running = self.running.take()?;
         let mut code = None;
+        self.clean = running.complete() && !running.was_probed();
         if let Some(fields) = running.ended() {
             let mut fields = fields.split(' ');
             code = fields.next().and_then(|code| code.parse().ok());
@@ -255,6 +315,7 @@ impl Live {
     /// answers; then again; then the end of the shell and all it started. Bounded: 3 s.
     pub(crate) async fn recover(&mut self, sink: &mut Sink<'_, '_>) -> Recovery {
         self.suspect = true;
+        self.transport.let_sleep(&[]);
         // On a line, what has not been typed yet need not be: until its last line is, nothing of the command runs. And the
         // terminal throws away what it holds when it is interrupted.
         let typed_in_part = self.line.is_some() && self.has_queued();
@@ -263,9 +324,7 @@ impl Live {
         }
         // Before the frame is read in whole, an interrupt would make the shell forget a part of it and run the rest.
         let begun = typed_in_part
-            || timeout(PATIENCE, self.follow_until(sink, |live| live.running.as_ref().is_none_or(Execution::begun)))
-                .await
-                .is_ok();
+            || timeout(PATIENCE, self.follow_until(sink, Self::begun)).await.is_ok();
         if (begun || self.line.is_some()) && self.ended.is_none() {
             let patience = if self.line.is_some() { PATIENCE_ON_LINE } else { PATIENCE };
             for _ in 0..2 {
@@ -293,7 +352,7 @@ impl Live {
             return true;
         }
         let nonce = Nonce::new();
-        self.write(Inlet::Commands, frame::drain(self.dialect, nonce).into_bytes());
+        self.write(Inlet::Commands, frame::drain(self.dialect, self.wires, nonce).into_bytes());
         self.write(Inlet::Terminal, frame::drained(nonce));
         timeout(PATIENCE, self.sees(Seek::new(nonce, Marker::Drained), sink)).await.is_ok_and(|seen| seen)
     }
@@ -317,7 +376,13 @@ impl Live {
     /// Reads, feeding the running command, until the condition holds or the shell ends.
     async fn follow_until(&mut self, sink: &mut Sink<'_, '_>, done: impl Fn(&Self) -> bool) {
         while !done(self) {
-            match self.step().await {
+            // What is seen from outside wakes nobody.
+            let glance = if self.marks { None } else { Some(GLANCE) };
+            let step = match glance {
+                Some(glance) => timeout(glance, self.step()).await.unwrap_or(Ok(Incoming::Gap(0))),
+                None => self.step().await,
+            };
+            match step {
                 Ok(Incoming::Data(outlet)) => self.feed(outlet, sink),
                 Ok(Incoming::Gap(_)) => {}
                 Ok(Incoming::Ended(_)) | Err(_) => return,
@@ -351,7 +416,7 @@ impl Live {
             let question = match self.line {
                 // Whatever had the terminal may have left it in any state.
                 Some(line) => line::probe(self.dialect, nonce, line, on_terminal || self.running.is_none()),
-                None => frame::probe(self.dialect, nonce, on_terminal),
+                None => frame::probe(self.dialect, self.wires, nonce, on_terminal),
             };
             self.write(Inlet::Commands, question.into_bytes());
             let answered = timeout(

@@ -1,6 +1,5 @@
 //! A shell's terminal while no command of `run` has it: typing, reading, and going back to commands.
 
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -94,7 +93,8 @@ impl Live {
             }
         }
         if self.interactive.is_none() {
-            let (interactive, text) = Interactive::start(self.dialect, self.line);
+            self.unclean();
+            let (interactive, text) = Interactive::start(self.dialect, self.wires, self.line);
             self.interactive = Some(interactive);
             self.write(Inlet::Commands, text.into_bytes());
             // A ^C that came before the shell has read all of the loop would make it run the rest as commands.
@@ -181,18 +181,17 @@ impl Live {
 
     /// Takes in what lies there already, and whether the shell has ended, without waiting.
     pub(crate) fn look(&mut self, unread: &mut StreamBuffer) {
-        let mut cx = Context::from_waker(Waker::noop());
         for _ in 0..LOOKS {
             if self.ended.is_some() {
                 return;
             }
-            match self.poll_step(&mut cx) {
+            match self.try_step() {
                 // Between two commands a line carries what belongs to nobody.
-                Poll::Ready(Ok(Incoming::Data(_))) if self.line.is_some() && self.interactive.is_none() => {}
-                Poll::Ready(Ok(Incoming::Data(outlet))) => self.take_in(outlet, unread),
-                Poll::Ready(Ok(Incoming::Gap(_))) => {}
-                Poll::Ready(Ok(Incoming::Ended(ending))) => self.ended = Some(ending),
-                Poll::Ready(Err(_)) | Poll::Pending => return,
+                Ok(Some(Incoming::Data(_))) if self.line.is_some() && self.interactive.is_none() => {}
+                Ok(Some(Incoming::Data(outlet))) => self.take_in(outlet, unread),
+                Ok(Some(Incoming::Gap(_))) => {}
+                Ok(Some(Incoming::Ended(ending))) => self.ended = Some(ending),
+                Err(_) | Ok(None) => return,
             }
         }
     }

@@ -7,7 +7,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use crate::error::{Phase, Result};
 
@@ -97,6 +97,17 @@ pub enum Interrupt {
     Kill,
 }
 
+/// How far a shell is with what was written to its commands, as it can be seen from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// It has not read all of it.
+    Unread,
+    /// It has read all of it, and its input is still what it reads commands from: it waits for more, or takes in what it read.
+    Reading,
+    /// It has read all of it, and runs it: its input is something else.
+    Running,
+}
+
 /// One running shell, as bytes.
 ///
 /// `poll_read` and `poll_write` are as in [`std::future::Future::poll`]: they wake the task of the last call, and dropping
@@ -116,6 +127,30 @@ pub trait Transport: Send + fmt::Debug {
     /// # Errors
     /// When the shell takes no more bytes, ever; `poll_read` then has the reason.
     fn poll_write(&mut self, cx: &mut Context<'_>, inlet: Inlet, data: &[u8]) -> Poll<io::Result<usize>>;
+
+    /// Reads what lies there, without waiting: `None` when there is nothing. A transport that can see the shell's
+    /// [`progress`](Self::progress) has to ask whoever has the bytes, so that what was written before is never missed.
+    ///
+    /// # Errors
+    /// As [`poll_read`](Self::poll_read).
+    fn try_read(&mut self, into: &mut Vec<u8>) -> io::Result<Option<Incoming>> {
+        match self.poll_read(&mut Context::from_waker(Waker::noop()), into) {
+            Poll::Ready(found) => found.map(Some),
+            Poll::Pending => Ok(None),
+        }
+    }
+
+    /// How far the shell is, for a transport that can see it; others say `None`, always. The session then needs no sign
+    /// from the shell that it has begun to run a command.
+    fn progress(&self) -> Option<Progress> {
+        None
+    }
+
+    /// These bytes alone, if they come next on [`Outlet::Out`], are no reason to wake a reader. A hint for transports where
+    /// waking costs; a reader that comes by itself gets them.
+    fn let_sleep(&mut self, through: &[u8]) {
+        let _ = through;
+    }
 
     /// Stops what runs in the shell. For [`Interrupt::Kill`] the answer says whether every process of the group was *seen*
     /// to be gone; for [`Interrupt::Gentle`] only that the signal was sent.

@@ -4,8 +4,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
@@ -14,19 +14,35 @@ use rustix::termios::{LocalModes, OptionalActions, OutputModes, Winsize, tcgetat
 use super::pipes::{Reader, Writer};
 use super::process::Process;
 use super::spawn::{above, in_session_of_its_own};
-use crate::transport::{BoxFuture, Incoming, Inlet, Interrupt, Outlet, Transport, Wiring};
+use crate::transport::{BoxFuture, Incoming, Inlet, Interrupt, Outlet, Progress, Transport, Wiring};
 
 /// The terminal's size. Wide, so that programs that fold their lines at its edge seldom do.
 const SIZE: Winsize = Winsize { ws_row: 50, ws_col: 255, ws_xpixel: 0, ws_ypixel: 0 };
+
+/// How long a thread waits on the spot for what a shell writes next.
+///
+/// A shell answers most commands that start no program within tens of microseconds. To have the runtime watch the pipe, and
+/// then to be woken by the thread that watches for it, takes as long again, and a wake-up of another thread at that. So a
+/// session whose shell answered the last command within this time waits for the next answer itself, asleep in the kernel.
+const ON_THE_SPOT: Duration = Duration::from_micros(100);
+
+/// How often it does so for one command at the most: what a command wrote, and the end of it, come as separate pieces.
+const WAITS: u8 = 4;
 
 /// A shell on this machine.
 #[derive(Debug)]
 pub(super) struct LocalShell {
     commands: Option<Writer>,
-    /// What can still be read, in the order it is asked.
-    outlets: Vec<(Outlet, Reader)>,
+    output: Option<Reader>,
+    errors: Option<Reader>,
     terminal: Option<Reader>,
     keyboard: Option<Writer>,
+    /// Whether the shell wrote something within [`ON_THE_SPOT`] after the last command.
+    prompt: bool,
+    /// How many waits on the spot are left for this command.
+    waits: u8,
+    /// When it was written, until something was read.
+    asked: Option<Instant>,
     /// Held open, because a terminal that no process holds answers reads with an error.
     _other_side: OwnedFd,
     process: Process,
@@ -71,12 +87,39 @@ impl LocalShell {
         let process = Process::start(command)?;
         Ok(Self {
             commands: Some(Writer::new(commands)?),
-            outlets: vec![(Outlet::Out, Reader::new(output)?), (Outlet::Err, Reader::new(errors)?)],
+            output: Some(Reader::alone(output)?),
+            errors: Some(Reader::new(errors)?),
             terminal: Some(Reader::new(master.try_clone()?)?),
             keyboard: Some(Writer::new(master)?),
+            prompt: false,
+            waits: 0,
+            asked: None,
             _other_side: slave,
             process,
         })
+    }
+}
+
+impl LocalShell {
+    /// Something of the shell's output was read.
+    fn answered(&mut self) -> Incoming {
+        if let Some(asked) = self.asked.take() {
+            self.prompt |= asked.elapsed() < ON_THE_SPOT;
+        }
+        Incoming::Data(Outlet::Out)
+    }
+
+    /// What lies in the outlets beside the main one.
+    fn beside(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>) -> io::Result<Option<Incoming>> {
+        for (outlet, wire) in [(Outlet::Err, &mut self.errors), (Outlet::Terminal, &mut self.terminal)] {
+            let Some(reader) = wire else { continue };
+            match reader.poll_read(cx, into)? {
+                Poll::Ready(0) if outlet == Outlet::Err => *wire = None,
+                Poll::Ready(0) | Poll::Pending => {}
+                Poll::Ready(_) => return Ok(Some(Incoming::Data(outlet))),
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -102,19 +145,21 @@ impl Transport for LocalShell {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>) -> Poll<io::Result<Incoming>> {
-        let mut at = 0;
-        while let Some((outlet, wire)) = self.outlets.get(at) {
-            match wire.poll_read(cx, into)? {
-                Poll::Ready(0) => drop(self.outlets.remove(at)),
-                Poll::Ready(_) => return Poll::Ready(Ok(Incoming::Data(*outlet))),
-                Poll::Pending => at += 1,
+        while let Some(output) = &mut self.output {
+            if self.waits > 0 {
+                self.waits -= 1;
+                if !output.wait(ON_THE_SPOT) {
+                    (self.waits, self.prompt) = (0, false);
+                }
+            }
+            match output.poll_read(cx, into)? {
+                Poll::Ready(0) => self.output = None,
+                Poll::Ready(_) => return Poll::Ready(Ok(self.answered())),
+                Poll::Pending => break,
             }
         }
-        if let Some(terminal) = &self.terminal
-            && let Poll::Ready(count) = terminal.poll_read(cx, into)?
-            && count > 0
-        {
-            return Poll::Ready(Ok(Incoming::Data(Outlet::Terminal)));
+        if let Some(found) = self.beside(cx, into)? {
+            return Poll::Ready(Ok(found));
         }
         if !self.process.has_ended() && self.process.poll_ending(cx).is_ready() {
             // What the shell wrote before it ended is in the pipes by now: one more round reads it.
@@ -123,15 +168,58 @@ impl Transport for LocalShell {
         self.process.poll_ending(cx).map(|ending| Ok(Incoming::Ended(ending.clone())))
     }
 
+    fn try_read(&mut self, into: &mut Vec<u8>) -> io::Result<Option<Incoming>> {
+        // The pipe itself is asked, not the runtime, which may not have come to hear of what is in it.
+        if let Some(output) = &self.output {
+            match output.try_read(into)? {
+                Some(0) => self.output = None,
+                Some(_) => return Ok(Some(Incoming::Data(Outlet::Out))),
+                None => {}
+            }
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        if let Some(found) = self.beside(&mut cx, into)? {
+            return Ok(Some(found));
+        }
+        if self.process.poll_ending(&mut cx).is_pending() {
+            return Ok(None);
+        }
+        match self.poll_read(&mut cx, into) {
+            Poll::Ready(found) => found.map(Some),
+            Poll::Pending => Ok(None),
+        }
+    }
+
     fn poll_write(&mut self, cx: &mut Context<'_>, inlet: Inlet, data: &[u8]) -> Poll<io::Result<usize>> {
         let wire = match inlet {
             Inlet::Commands => &self.commands,
             Inlet::Terminal => &self.keyboard,
         };
-        match wire {
+        let done = match wire {
             Some(wire) => wire.poll_write(cx, data),
             None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        };
+        if inlet == Inlet::Commands && matches!(done, Poll::Ready(Ok(_))) {
+            self.asked = Some(Instant::now());
+            if self.prompt {
+                self.waits = WAITS;
+                if let Some(output) = &mut self.output {
+                    // If not, the next read says why.
+                    let _ = output.leave_alone();
+                }
+            }
         }
+        done
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        let commands = self.commands.as_ref()?;
+        if commands.unread()? > 0 {
+            return Some(Progress::Unread);
+        }
+        let input = self.process.descriptor(0).ok()?;
+        let idle = input.is_some_and(|input| input == commands.name());
+        Some(if idle { Progress::Reading } else { Progress::Running })
     }
 
     fn interrupt(&mut self, how: Interrupt) -> BoxFuture<'_, bool> {
