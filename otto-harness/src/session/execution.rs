@@ -35,7 +35,12 @@ pub(crate) struct Execution {
     drain: Option<Drain>,
     output: Capture,
     errors: Capture,
+    /// What the shell itself wrote beside a command whose errors are in its output.
+    aside: Capture,
 }
+
+/// What is kept of that.
+const ASIDE: usize = 64 << 10;
 
 /// How far that has come.
 #[derive(Debug)]
@@ -56,7 +61,7 @@ impl Execution {
             Streams::Terminal => (Track::end_only(nonce), Some(Track::new(nonce))),
         };
         let drain = drain.then(|| Drain { seek: Seek::new(nonce, Marker::Drained), asked: false, done: false });
-        Self { streams, nonce, marked, probed: false, out, other, drain, output: Capture::new(CAP), errors: Capture::new(CAP) }
+        Self { streams, nonce, marked, probed: false, out, other, drain, output: Capture::new(CAP), errors: Capture::new(CAP), aside: Capture::new(ASIDE) }
     }
 
     pub(crate) fn streams(&self) -> Streams {
@@ -87,6 +92,7 @@ impl Execution {
                     sink.push(bytes);
                 });
             }
+            (Streams::Merged, Outlet::Err) => self.aside.push(piece),
             (Streams::Separate, Outlet::Err) => {
                 let errors = &mut self.errors;
                 if let Some(track) = &mut self.other {
@@ -171,8 +177,8 @@ impl Execution {
         }
     }
 
-    /// What it wrote: output, errors, and whether some of that was not kept.
-    pub(crate) fn into_output(mut self, sink: &mut Sink<'_, '_>) -> (Vec<u8>, Vec<u8>, bool) {
+    /// What it wrote: output, errors, and whether some of that was not kept. `died` says that the shell has ended with it.
+    pub(crate) fn into_output(mut self, died: bool, sink: &mut Sink<'_, '_>) -> (Vec<u8>, Vec<u8>, bool) {
         let (output, errors) = (&mut self.output, &mut self.errors);
         if self.streams != Streams::Terminal {
             self.out.finish(|bytes| {
@@ -186,6 +192,12 @@ impl Execution {
                 target.push(bytes);
                 sink.push(bytes);
             });
+        }
+        if died {
+            // bash that `set -e` ends puts its own output back in place before it runs a trap on EXIT.
+            let aside = self.aside.into_bytes();
+            self.output.push(&aside);
+            sink.push(&aside);
         }
         sink.lines.finish();
         let truncated = self.output.truncated() || self.errors.truncated();

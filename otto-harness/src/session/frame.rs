@@ -7,6 +7,9 @@
 //! quoted, no comment, here-document or open quote of it can. See `docs/design/sessions.md`.
 
 use std::fmt::{self, Write as _};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The character that markers begin with: ASCII record separator.
 const MARK: u8 = 0x1e;
@@ -42,11 +45,13 @@ impl Dialect {
 pub(crate) struct Nonce([u8; 12]);
 
 impl Nonce {
-    /// A new one: 60 random bits.
+    /// A new one: 60 bits of a keyed hash of a count. The key is this process's own, from the system's random source, which
+    /// so need not be asked for each command.
     pub(crate) fn new() -> Self {
         const DIGITS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-        // Two thirds of the random source's failure modes are at start-up; a counter still tells commands apart.
-        let mut random = getrandom::u64().unwrap_or_else(|_| fallback());
+        static KEY: OnceLock<RandomState> = OnceLock::new();
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let mut random = KEY.get_or_init(RandomState::new).hash_one(COUNT.fetch_add(1, Ordering::Relaxed));
         Self(std::array::from_fn(|_| {
             let digit = DIGITS[(random & 31) as usize];
             random >>= 5;
@@ -71,11 +76,6 @@ impl fmt::Debug for Nonce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
-}
-
-fn fallback() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    std::hash::RandomState::new().build_hasher().finish()
 }
 
 /// What a marker says.
@@ -151,7 +151,9 @@ impl Streams {
 /// started, so that they can stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Wires {
-    /// Whether output and errors are kept as 238 and 239, with an empty input as 237, instead of as 8 and 9.
+    /// Whether output and errors are kept as 238 and 239, with an empty input as 237, instead of as 8 and 9. What the shell
+    /// itself writes then goes to the outlet of errors, else to the main one. It must not go nowhere: a shell that a command
+    /// ends lets a trap on `EXIT` write there.
     pub(crate) high: bool,
     /// Whether the shell holds 6 and 7 for whoever has started it.
     pub(crate) holds: bool,
@@ -168,6 +170,11 @@ impl Wires {
 
     fn errors(self) -> &'static str {
         if self.high { "&239" } else { "&9" }
+    }
+
+    /// Puts what the shell itself writes back to where it goes.
+    fn own(self) -> &'static str {
+        if self.high { "exec >&239 2>/dev/null;" } else { "exec >&8 2>/dev/null;" }
     }
 
     /// Keeps from a command what is not for it.
@@ -250,8 +257,8 @@ impl Frame<'_> {
             // Before `||`, a code that is not 0 neither ends a shell with errexit nor runs a trap on ERR.
             // If the command before has put something else in the place of that function, the command would not be run at
             // all: then the frame says so.
-            // On pipes the frame must not begin with a brace: after a syntax error bash takes the first one for a word.
-            let (open, close) = if streams.on_line() { ("{ ", ";} >&2") } else { ("", "") };
+            // A frame without a begin marker must not begin with a brace: after a syntax error bash takes the first for a word.
+            let (open, close) = if wires.high { ("", "") } else { ("{ ", ";} >&2") };
             put(format_args!(
                 "{open}__otto_rc {last_code}{close}&&{builtin} printf '\\36E{nonce} {SKIPPED};'>{end}||"
             ));
@@ -274,8 +281,7 @@ impl Frame<'_> {
             Streams::Line => write!(line, " </dev/null >&8 2>&8 6>&- 7>&8 8>&- 9>&-"),
             Streams::LineTerminal => write!(line, " <&6 >&9 2>&9 6>&- 7>&8 8>&- 9>&-"),
         };
-        let on_line = self.streams.on_line();
-        line.push_str(if on_line { "" } else { self.wires.closed() });
+        line.push_str(if self.streams.on_line() { "" } else { self.wires.closed() });
         line.push(';');
         let (end, other) = match self.streams {
             Streams::Merged | Streams::Line => (output, None),
@@ -283,9 +289,8 @@ impl Frame<'_> {
             Streams::Terminal => (output, Some("/dev/tty")),
             Streams::LineTerminal => ("&9", None),
         };
-        // What a trap on DEBUG writes for this word of ours goes where the shell's own errors go, which is nowhere. On pipes,
-        // all that is the shell's own goes there anyway.
-        let (open, close) = if on_line { ("{ ", ";} >&2") } else { ("", "") };
+        // What a trap on DEBUG writes for this word of ours goes where the shell's own errors go, which is nowhere.
+        let (open, close) = if self.wires.high { ("", "") } else { ("{ ", ";} >&2") };
         let _ = write!(line, "{open}{builtin} printf '\\36E{nonce} %s %s;' \"$?\" \"$-\">{end}{close}");
         if let Some(other) = other {
             let _ = write!(line, ";{builtin} printf '\\36E{nonce};'>{other}");
@@ -320,8 +325,8 @@ pub(super) const FUNCTIONS: &str = "__otto_rc() { return \"$1\"; };\
 /// The first line a shell on pipes gets: it becomes quiet, sorts its descriptors, and says in an end marker where they are (`6`
 /// if that one is open, `h` for the high ones), and who it is: `<6><h>- <family>`.
 ///
-/// From then on what the shell itself writes, to either of its streams, goes nowhere: prompts, notices, what its traps and
-/// `PROMPT_COMMAND` write while no command runs.
+/// From then on what the shell itself writes as errors goes nowhere: prompts and notices. With high descriptors, what its traps
+/// and `PROMPT_COMMAND` write while no command runs is not in the main outlet either.
 ///
 /// Job control goes off here, because a shell that finds a terminal turns it on whatever its arguments say: without it,
 /// all that the shell runs in the foreground and behind is one process group, which can be stopped and seen to be gone.
@@ -332,7 +337,7 @@ pub(crate) fn handshake(nonce: Nonce) -> String {
     format!(
         "{QUIET};{FUNCTIONS};__otto_n=-;{{ true >&6;}} 2>/dev/null&&__otto_n=6-;{HIGH};\
          printf '\\36E{nonce} %s %s;' \"$__otto_n\" \"${{ZSH_VERSION+zsh}}${{BASH_VERSION+bash}}\" >&8;\
-         case $__otto_n in *h*) exec 8>&- 9>&-;;esac;{NOWHERE}\n"
+         case $__otto_n in *h*) exec 8>&- 9>&- >&239;;esac;exec 2>/dev/null\n"
     )
 }
 
@@ -348,9 +353,6 @@ const HIGH: &str = "case ${BASH_VERSION+b} in b) for __otto_d in 10 11 12 13 14 
      flags:*2??????)__otto_n=h$__otto_n;;esac;done </proc/$$/fdinfo/${__otto_l%%:*};done;\
      case $__otto_n in hhh*)break;;esac;exec 237<&- 238>&- 239>&-;__otto_n=${__otto_n##*h};done;;esac 2>/dev/null";
 
-/// Where the shell's own output goes.
-const NOWHERE: &str = "exec >/dev/null 2>/dev/null";
-
 /// No job control, prompts, history or time-out of its own.
 pub(super) const QUIET: &str = "set +m;PS1= PS2= PROMPT_COMMAND=;unset TMOUT HISTFILE MAILCHECK 2>/dev/null;\
      case ${ZSH_VERSION+z}${BASH_VERSION+b} in \
@@ -361,11 +363,11 @@ pub(super) const QUIET: &str = "set +m;PS1= PS2= PROMPT_COMMAND=;unset TMOUT HIS
 /// A question that only a shell at its prompt answers, to be asked after an interrupt.
 ///
 /// An interrupt that hits bash just while it begins or ends a redirection leaves that in force: what the shell itself writes
-/// would then be taken for the next command's output.
+/// would then be in the next command's output, or what that one writes would be lost.
 pub(crate) fn probe(dialect: Dialect, wires: Wires, nonce: Nonce, terminal: bool) -> String {
     let (builtin, nonce) = (dialect.builtin(), nonce.as_str());
     let on_terminal = if terminal { format!("{builtin} printf '\\36P{nonce};'>/dev/tty;") } else { String::new() };
-    format!("{NOWHERE};{on_terminal}{builtin} printf '\\36P{nonce};'>{}\n", wires.output())
+    format!("{}{on_terminal}{builtin} printf '\\36P{nonce};'>{}\n", wires.own(), wires.output())
 }
 
 /// The loop that makes the shell read its commands from its terminal, for `send` and `expect`. `leave` typed alone on a
@@ -385,7 +387,7 @@ pub(crate) fn interactive(dialect: Dialect, wires: Wires, nonce: Nonce) -> Strin
 
 /// As [`interactive_over`], after ^C was typed.
 pub(crate) fn interrupted_over(dialect: Dialect, wires: Wires, nonce: Nonce) -> String {
-    format!("{NOWHERE};{}", interactive_over(dialect, wires, nonce))
+    format!("{}{}", wires.own(), interactive_over(dialect, wires, nonce))
 }
 
 /// The line that says the loop is over, whichever way it ended.

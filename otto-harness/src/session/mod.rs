@@ -31,6 +31,7 @@ mod run;
 mod shell;
 mod terminal;
 mod told;
+mod typing;
 mod verdict;
 
 #[cfg(test)]
