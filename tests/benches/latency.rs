@@ -122,5 +122,9 @@ fn print(what: &str, bare: &Times, like: &Times, ours: &Times) {
     println!("  bare floor {}", bare.shown());
     println!("  like floor {}", like.shown());
     println!("  otto       {}", ours.shown());
-    println!("  ratio {:.2} to the bare floor, {:.2} to the like one", ours.wall() / bare.wall(), ours.wall() / like.wall());
+    println!(
+        "  ratio {:.2} to the bare floor, {:.2} to the like one",
+        ours.wall() / bare.wall(),
+        ours.wall() / like.wall()
+    );
 }

@@ -25,12 +25,12 @@ impl Sink<'_, '_> {
 pub(crate) struct Execution {
     streams: Streams,
     nonce: Nonce,
-    /// Whether a marker says that it has begun.
-    marked: bool,
     probed: bool,
     out: Track,
     /// The outlet of errors, or the terminal.
     other: Option<Track>,
+    /// What the shell itself writes, if its begin marker is there and not in the output.
+    beside: Option<Track>,
     /// Set when what was typed and not read has to be thrown away before the next command.
     drain: Option<Drain>,
     output: Capture,
@@ -61,7 +61,19 @@ impl Execution {
             Streams::Terminal => (Track::end_only(nonce), Some(Track::new(nonce))),
         };
         let drain = drain.then(|| Drain { seek: Seek::new(nonce, Marker::Drained), asked: false, done: false });
-        Self { streams, nonce, marked, probed: false, out, other, drain, output: Capture::new(CAP), errors: Capture::new(CAP), aside: Capture::new(ASIDE) }
+        let beside = (streams == Streams::Merged && !marked).then(|| Track::new(nonce));
+        Self {
+            streams,
+            nonce,
+            probed: false,
+            out,
+            other,
+            beside,
+            drain,
+            output: Capture::new(CAP),
+            errors: Capture::new(CAP),
+            aside: Capture::new(ASIDE),
+        }
     }
 
     pub(crate) fn streams(&self) -> Streams {
@@ -92,7 +104,13 @@ impl Execution {
                     sink.push(bytes);
                 });
             }
-            (Streams::Merged, Outlet::Err) => self.aside.push(piece),
+            (Streams::Merged, Outlet::Err) => match &mut self.beside {
+                Some(track) => {
+                    let aside = &mut self.aside;
+                    track.feed(piece, |bytes| aside.push(bytes));
+                }
+                None => self.aside.push(piece),
+            },
             (Streams::Separate, Outlet::Err) => {
                 let errors = &mut self.errors;
                 if let Some(track) = &mut self.other {
@@ -121,12 +139,18 @@ impl Execution {
         self.output.missed();
     }
 
-    /// Whether the shell has begun to run it, and so has read all of its frame; `None` if the shell does not say.
-    pub(crate) fn begun(&self) -> Option<bool> {
-        match self.streams {
-            Streams::Terminal => Some(self.other.as_ref().is_some_and(Track::begun)),
-            _ => self.marked.then(|| self.out.begun()),
+    /// Whether the shell has begun to run it, and so has read all of its frame.
+    pub(crate) fn begun(&self) -> bool {
+        match (self.streams, &self.beside) {
+            (Streams::Terminal, _) => self.other.as_ref().is_some_and(Track::begun),
+            (_, Some(beside)) => beside.begun() || self.out.ended().is_some(),
+            _ => self.out.begun(),
         }
+    }
+
+    /// Looks for the sign that it has begun, if that was not seen though it has ended: what stands in it was left unread.
+    pub(crate) fn owes_sign(&self) -> Option<Seek> {
+        self.beside.as_ref().filter(|beside| !beside.begun()).map(|_| Seek::new(self.nonce, Marker::Begin))
     }
 
     /// The fields of the main end marker.

@@ -1,7 +1,7 @@
 //! Frames: what is written around a command so that its output and its end can be told from everything else.
 //!
-//! A frame is one line of shell: a begin marker, unless the shell can be watched from outside, `eval` of the quoted script
-//! text, an end marker with the exit code. The markers are a control character and a nonce that is new for each command. The control character stands in the frame's
+//! A frame is one line of shell: a begin marker, `eval` of the quoted script text, an end marker with the exit code. The
+//! markers are a control character and a nonce that is new for each command. The control character stands in the frame's
 //! source as an octal escape, so that no echo, trace or history of the source can be taken for a marker. Because the whole
 //! line is parsed before any of it runs, a command that reads its input cannot swallow the end marker; because the text is
 //! quoted, no comment, here-document or open quote of it can. See `docs/design/sessions.md`.
@@ -214,7 +214,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) verbose: bool,
     /// Whether something may be typed for the command that it does not read.
     pub(crate) drain: bool,
-    /// Whether the output begins with a marker. Without it, it begins where the output before it was read to its end.
+    /// Whether the output begins with a marker. Without it, it begins where the output before it was read to its end, and the
+    /// marker stands in what the shell itself writes.
     pub(crate) marked: bool,
     /// The shell's descriptors.
     pub(crate) wires: Wires,
@@ -248,6 +249,9 @@ impl Frame<'_> {
         };
         if marked {
             put(format_args!("{builtin} printf '\\36B{nonce};'>{begin};"));
+        } else {
+            // Beside the output, without a redirection.
+            put(format_args!("{builtin} printf '\\36B{nonce};';"));
         }
         if verbose {
             // The shell would write the text that it reads to where the command's errors go.
@@ -257,11 +261,8 @@ impl Frame<'_> {
             // Before `||`, a code that is not 0 neither ends a shell with errexit nor runs a trap on ERR.
             // If the command before has put something else in the place of that function, the command would not be run at
             // all: then the frame says so.
-            // A frame without a begin marker must not begin with a brace: after a syntax error bash takes the first for a word.
             let (open, close) = if wires.high { ("", "") } else { ("{ ", ";} >&2") };
-            put(format_args!(
-                "{open}__otto_rc {last_code}{close}&&{builtin} printf '\\36E{nonce} {SKIPPED};'>{end}||"
-            ));
+            put(format_args!("{open}__otto_rc {last_code}{close}&&{builtin} printf '\\36E{nonce} {SKIPPED};'>{end}||"));
         }
         put(format_args!("{eval} "));
     }
@@ -358,7 +359,6 @@ pub(super) const QUIET: &str = "set +m;PS1= PS2= PROMPT_COMMAND=;unset TMOUT HIS
      case ${ZSH_VERSION+z}${BASH_VERSION+b} in \
      z) unsetopt zle prompt_sp prompt_cr banghist;; \
      b) set +o history;set +H;; esac 2>/dev/null";
-
 
 /// A question that only a shell at its prompt answers, to be asked after an interrupt.
 ///

@@ -50,8 +50,8 @@ impl Live {
         self.recognise(&fields);
         let (wires, _) = fields.split_once(' ').unwrap_or((&fields, ""));
         self.wires = Wires { high: wires.contains('h'), holds: wires.contains('6') };
-        // Without a marker, all that comes has to be the command's: then the shell must write nothing of its own.
-        self.marks = !self.wires.high || self.transport.progress().is_none();
+        // Without a marker, all that comes has to be the command's: then the shell must write nothing of its own there.
+        self.marks = !(self.wires.high && self.transport.sees_all());
         Ok(())
     }
 

@@ -252,7 +252,8 @@ mod tests {
         bytes.extend(one.nonce.marker(Marker::Prompt));
         bytes.extend(b" 0 hi;more");
         for size in 1..bytes.len() {
-            let mut loop_of = Interactive { nonce: one.nonce, ..Interactive::start(Dialect::Posix, Wires::default(), None).0 };
+            let mut loop_of =
+                Interactive { nonce: one.nonce, ..Interactive::start(Dialect::Posix, Wires::default(), None).0 };
             loop_of.terminal = Track::new(one.nonce);
             loop_of.prompt = one.prompt;
             loop_of.typed(Dialect::Posix, b"python3\n");

@@ -16,7 +16,7 @@ use super::frame::{self, Dialect, Frame, Marker, Nonce, Streams, Wires};
 use super::interactive::Interactive;
 use super::line::{self, Line};
 use super::outlet::Seek;
-use crate::transport::{Ending, Incoming, Inlet, Interrupt, Outlet, Progress, Transport};
+use crate::transport::{Ending, Incoming, Inlet, Interrupt, Outlet, Transport};
 
 /// How long to wait for a stopped command's shell to be back, before the next, harder means.
 const PATIENCE: Duration = Duration::from_millis(400);
@@ -29,9 +29,6 @@ const ANSWER: Duration = Duration::from_millis(150);
 
 /// How long a terminal has to be silent for what it last wrote to count as the end, for patterns with `$`.
 pub(crate) const SILENCE: Duration = Duration::from_millis(50);
-
-/// How often a shell is looked at from outside.
-const GLANCE: Duration = Duration::from_millis(2);
 
 /// How a command's frame was left.
 #[derive(Debug)]
@@ -74,6 +71,8 @@ pub(crate) struct Live {
     pub(super) marks: bool,
     /// Whether its last frame ended by its own end marker, so that nothing of otto's is on its way in the main outlet.
     clean: bool,
+    /// The sign that the last command had begun, if it is still to be read beside its output.
+    pub(super) sign: Option<Seek>,
     /// Where its descriptors are.
     pub(super) wires: Wires,
     pub(crate) last_code: i32,
@@ -101,6 +100,7 @@ impl Live {
             interactive: None,
             marks: true,
             clean: true,
+            sign: None,
             wires: Wires::default(),
             last_code: 0,
             errexit: false,
@@ -211,12 +211,15 @@ impl Live {
     /// Begins a command: its frame is queued, and from now on it is this shell's running command. `drain` says that answers
     /// may be typed for it.
     ///
-    /// What lies in the outlets has been read. Where that is all that was written before, which the transport that sees the
-    /// shell's progress knows, output needs no marker at its beginning, unless something of otto's own may be on its way.
+    /// What lies in the outlets has been read. Where that is all that was written before, output needs no marker at its
+    /// beginning, unless something of otto's own may be on its way.
     pub(crate) fn begin(&mut self, text: &str, streams: Streams, drain: bool) {
         let nonce = Nonce::new();
         let Self { dialect, last_code, verbose, line, wires, .. } = *self;
+        // A shell whose own output a trap has turned elsewhere says no more beside the output that it has begun.
+        self.marks |= self.sign.take().is_some();
         let marked = self.marks || streams != Streams::Merged || !self.clean;
+        self.transport.heed_errors(streams != Streams::Merged);
         let frame = Frame { dialect, nonce, text, streams, last_code, verbose, drain, marked, wires };
         let text = line.map_or_else(|| frame.render(), |line| line::frame(&frame, line));
         self.running = Some(Execution::new(nonce, streams, drain, line.map(|line| line.exit), marked));
@@ -267,24 +270,6 @@ impl Live {
         }
     }
 
-    /// Whether the shell has begun to run the running command, and so has read all of its frame.
-    fn begun(&self) -> bool {
-        let Some(running) = &self.running else { return true };
-        running.begun().unwrap_or_else(|| {
-            running.ended().is_some() || (!self.has_queued() && self.transport.progress() == Some(Progress::Running))
-        })
-    }
-
-    /// Whether the shell, which has ended, has certainly run nothing of the running command: its last line was not read.
-    pub(super) fn untouched(&self) -> bool {
-        self.running.as_ref().is_some_and(|running| match running.begun() {
-            Some(begun) => !begun,
-            None => {
-                self.has_queued() || self.undelivered || self.transport.progress() == Some(Progress::Unread)
-            }
-        })
-    }
-
     /// What the shell answers to something else than a frame may still be on its way.
     pub(super) fn unclean(&mut self) {
         self.clean = false;
@@ -301,6 +286,7 @@ impl Live {
         let running = self.running.take()?;
         let mut code = None;
         self.clean = running.complete() && !running.was_probed();
+        self.sign = running.owes_sign();
         if let Some(fields) = running.ended() {
             let mut fields = fields.split(' ');
             code = fields.next().and_then(|code| code.parse().ok());
@@ -316,6 +302,7 @@ impl Live {
     pub(crate) async fn recover(&mut self, sink: &mut Sink<'_, '_>) -> Recovery {
         self.suspect = true;
         self.transport.let_sleep(&[]);
+        self.transport.heed_errors(true);
         // On a line, what has not been typed yet need not be: until its last line is, nothing of the command runs. And the
         // terminal throws away what it holds when it is interrupted.
         let typed_in_part = self.line.is_some() && self.has_queued();
@@ -324,7 +311,9 @@ impl Live {
         }
         // Before the frame is read in whole, an interrupt would make the shell forget a part of it and run the rest.
         let begun = typed_in_part
-            || timeout(PATIENCE, self.follow_until(sink, Self::begun)).await.is_ok();
+            || timeout(PATIENCE, self.follow_until(sink, |live| live.running.as_ref().is_none_or(Execution::begun)))
+                .await
+                .is_ok();
         if (begun || self.line.is_some()) && self.ended.is_none() {
             let patience = if self.line.is_some() { PATIENCE_ON_LINE } else { PATIENCE };
             for _ in 0..2 {
@@ -376,13 +365,7 @@ impl Live {
     /// Reads, feeding the running command, until the condition holds or the shell ends.
     async fn follow_until(&mut self, sink: &mut Sink<'_, '_>, done: impl Fn(&Self) -> bool) {
         while !done(self) {
-            // What is seen from outside wakes nobody.
-            let glance = if self.marks { None } else { Some(GLANCE) };
-            let step = match glance {
-                Some(glance) => timeout(glance, self.step()).await.unwrap_or(Ok(Incoming::Gap(0))),
-                None => self.step().await,
-            };
-            match step {
+            match self.step().await {
                 Ok(Incoming::Data(outlet)) => self.feed(outlet, sink),
                 Ok(Incoming::Gap(_)) => {}
                 Ok(Incoming::Ended(_)) | Err(_) => return,

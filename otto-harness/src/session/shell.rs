@@ -197,7 +197,9 @@ impl ShellSession {
             }
             // A shell that died while nobody looked, before it read the frame, has run nothing of the command.
             let untouched = match &followed {
-                Some(Ok(End::Shell(ending))) => ending.lost.is_none() && live.untouched(),
+                Some(Ok(End::Shell(ending))) => {
+                    ending.lost.is_none() && live.running.as_ref().is_some_and(|running| !running.begun())
+                }
                 // The runtime that the shell was opened on is gone: nothing could be written.
                 Some(Err(_)) => live.undelivered,
                 _ => false,

@@ -71,6 +71,9 @@ impl Live {
     /// Gives what was just read to whom it belongs while no command runs.
     pub(crate) fn take_in(&mut self, outlet: Outlet, unread: &mut StreamBuffer) {
         let terminal = if self.line.is_some() { Outlet::Out } else { Outlet::Terminal };
+        if outlet == Outlet::Err && self.sign.as_mut().is_some_and(|sign| sign.feed(&self.scratch)) {
+            self.sign = None;
+        }
         if outlet != terminal {
             // What a job in the background wrote after its command had ended belongs to nobody.
             return;

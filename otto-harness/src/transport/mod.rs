@@ -97,17 +97,6 @@ pub enum Interrupt {
     Kill,
 }
 
-/// How far a shell is with what was written to its commands, as it can be seen from outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Progress {
-    /// It has not read all of it.
-    Unread,
-    /// It has read all of it, and its input is still what it reads commands from: it waits for more, or takes in what it read.
-    Reading,
-    /// It has read all of it, and runs it: its input is something else.
-    Running,
-}
-
 /// One running shell, as bytes.
 ///
 /// `poll_read` and `poll_write` are as in [`std::future::Future::poll`]: they wake the task of the last call, and dropping
@@ -128,8 +117,7 @@ pub trait Transport: Send + fmt::Debug {
     /// When the shell takes no more bytes, ever; `poll_read` then has the reason.
     fn poll_write(&mut self, cx: &mut Context<'_>, inlet: Inlet, data: &[u8]) -> Poll<io::Result<usize>>;
 
-    /// Reads what lies there, without waiting: `None` when there is nothing. A transport that can see the shell's
-    /// [`progress`](Self::progress) has to ask whoever has the bytes, so that what was written before is never missed.
+    /// Reads what lies there, without waiting: `None` when there is nothing.
     ///
     /// # Errors
     /// As [`poll_read`](Self::poll_read).
@@ -140,10 +128,16 @@ pub trait Transport: Send + fmt::Debug {
         }
     }
 
-    /// How far the shell is, for a transport that can see it; others say `None`, always. The session then needs no sign
-    /// from the shell that it has begun to run a command.
-    fn progress(&self) -> Option<Progress> {
-        None
+    /// Whether [`try_read`](Self::try_read) finds all that was written before it is called, because nothing is ever on its
+    /// way. The session then needs no sign in a command's output that it has begun.
+    fn sees_all(&self) -> bool {
+        false
+    }
+
+    /// Whether anybody waits for what comes on [`Outlet::Err`]. If not, it may be left where it is until `try_read` asks, or
+    /// the shell ends, instead of waking a reader. A hint.
+    fn heed_errors(&mut self, heed: bool) {
+        let _ = heed;
     }
 
     /// These bytes alone, if they come next on [`Outlet::Out`], are no reason to wake a reader. A hint for transports where

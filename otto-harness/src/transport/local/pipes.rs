@@ -11,8 +11,8 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 use tokio::net::unix::pipe::{Receiver, Sender};
 
-/// How many bytes one read may give: a pipe's capacity on Linux.
-const CHUNK: usize = 64 * 1024;
+/// How many bytes one read may give: the usual capacity of a pipe on Linux.
+pub(super) const CHUNK: usize = 64 * 1024;
 
 /// Our end of a pipe or pseudo-terminal, for reading.
 #[derive(Debug)]
@@ -134,16 +134,6 @@ impl Writer {
                 result => return Poll::Ready(result),
             }
         }
-    }
-
-    /// How much of what was written to this pipe is still to be read; the other side need not be there any more.
-    pub(super) fn unread(&self) -> Option<u64> {
-        rustix::io::ioctl_fionread(&self.0).ok()
-    }
-
-    /// What the kernel calls this pipe in `/proc/…/fd`.
-    pub(super) fn name(&self) -> String {
-        rustix::fs::fstat(&self.0).map_or_else(|_| String::new(), |stat| format!("pipe:[{}]", stat.st_ino))
     }
 }
 

@@ -79,19 +79,6 @@ impl Process {
         timeout(limit, std::future::poll_fn(|cx| self.poll_ending(cx).map(|_| ()))).await.is_ok()
     }
 
-    /// What its leader has as this descriptor, by the name that `/proc` gives it; `None` if it has none of that number.
-    ///
-    /// # Errors
-    /// When it cannot be looked at.
-    pub(super) fn descriptor(&self, number: u32) -> io::Result<Option<String>> {
-        let fds = format!("/proc/{}/fd", self.group.as_raw_nonzero());
-        match std::fs::read_link(format!("{fds}/{number}")) {
-            Ok(name) => Ok(Some(name.to_string_lossy().into_owned())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => std::fs::read_dir(fds).map(|_| None),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Sends a signal to the group.
     pub(super) fn signal(&self, signal: Signal) -> bool {
         kill_process_group(self.group, signal).is_ok()
