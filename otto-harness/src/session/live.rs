@@ -217,6 +217,7 @@ impl Live {
         let nonce = Nonce::new();
         let Self { dialect, last_code, verbose, line, wires, .. } = *self;
         // A shell whose own output a trap has turned elsewhere says no more beside the output that it has begun.
+        self.look_for_sign();
         self.marks |= self.sign.take().is_some();
         let marked = self.marks || streams != Streams::Merged || !self.clean;
         self.transport.heed_errors(streams != Streams::Merged);
@@ -268,6 +269,17 @@ impl Live {
                 Incoming::Ended(ending) => return Ok(End::Shell(ending)),
             }
         }
+    }
+
+    /// Looks for the sign that the last command had begun, where nobody has looked since it ended.
+    fn look_for_sign(&mut self) {
+        let Some(mut sign) = self.sign.take() else { return };
+        while let Ok(Some(Incoming::Data(outlet))) = self.try_step() {
+            if outlet == Outlet::Err && sign.feed(&self.scratch) {
+                return;
+            }
+        }
+        self.sign = Some(sign);
     }
 
     /// What the shell answers to something else than a frame may still be on its way.

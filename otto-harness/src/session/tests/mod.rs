@@ -128,6 +128,23 @@ async fn what_the_shell_writes_by_itself_is_in_no_output() {
     }
 }
 
+/// A trap can turn the shell's own output elsewhere, and with it the sign that a command has begun.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shell_whose_own_output_is_turned_away_says_that_it_begins_in_another_way() {
+    let session = session();
+    run(&session, "x=1; trap 'exec >/dev/null' USR1").await;
+    let pid = run(&session, "echo $$").await.output;
+    std::process::Command::new("kill").args(["-USR1", &pid]).status().unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    for number in 0..3 {
+        assert_eq!(run(&session, format!("echo {number}")).await.output, number.to_string());
+    }
+    let status = limited(&session, "echo start; sleep 36.5", 0.3).await;
+    assert_eq!((status.timed_out, status.output.as_str()), (true, "start"));
+    let status = run(&session, "echo $x").await;
+    assert_eq!((status.output.as_str(), status.state_lost), ("1", false));
+}
+
 /// A job that an earlier command left in the background writes whenever it likes: never into what was written before.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_left_behind_that_wrote_between_two_commands_is_in_neither() {
