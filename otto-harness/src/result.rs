@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::string::FromUtf8Error;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::command::LogMode;
@@ -49,7 +50,8 @@ pub struct CommandStatus {
     /// The command's text, as it was given.
     pub command: String,
     /// What it wrote, as text: invalid UTF-8 replaced, CRLF as LF, less one final line ending. For the exact bytes see
-    /// [`bytes`](Self::bytes).
+    /// [`bytes`](Self::bytes). If it is more than 1 MiB, take it out or change it only after `bytes` was asked for, if that is
+    /// wanted: the two share their memory.
     pub output: String,
     /// How it ended.
     pub status: Status,
@@ -66,7 +68,7 @@ pub struct CommandStatus {
     pub state_lost: bool,
     /// From the moment the command was sent to its end.
     pub duration: Duration,
-    pub(crate) bytes: Arc<Vec<u8>>,
+    bytes: Arc<Exact>,
     pub(crate) stderr: Arc<str>,
     pub(crate) cause: Option<String>,
     pub(crate) left_running: bool,
@@ -76,6 +78,24 @@ pub struct CommandStatus {
     /// What is taken out of that.
     pub(crate) redactor: Redactor,
 }
+
+/// The bytes that a command wrote, as they were.
+#[derive(Debug)]
+enum Exact {
+    /// Apart from the text.
+    Apart(Vec<u8>),
+    /// Those of the text, with this behind it. Put together when first asked for.
+    Text { ending: &'static [u8], whole: OnceLock<Vec<u8>> },
+}
+
+impl Default for Exact {
+    fn default() -> Self {
+        Self::Apart(Vec::new())
+    }
+}
+
+/// More than this is not kept twice if it can be helped.
+const MUCH: usize = 1 << 20;
 
 /// What stands for a command, or its output, that is not to be logged.
 pub(crate) const HIDDEN: &str = "(not logged)";
@@ -87,7 +107,7 @@ impl fmt::Debug for CommandStatus {
             .field("command", &self.shown_command())
             .field("output", &self.shown_output(&self.output))
             .field("stderr", &self.shown_output(&self.stderr))
-            .field("bytes", &self.bytes.len())
+            .field("bytes", &self.length())
             .field("status", &self.status)
             .field("retcode", &self.retcode)
             .field("signal", &self.signal)
@@ -129,7 +149,7 @@ impl CommandStatus {
         Self {
             command: clean(&self.command),
             output: clean(&self.output),
-            bytes: Arc::new(redactor.bytes(&self.bytes).into_owned()),
+            bytes: Arc::new(Exact::Apart(redactor.bytes(self.bytes()).into_owned())),
             stderr: redactor.text(&self.stderr).into(),
             cause: self.cause.as_deref().map(clean),
             ..self.clone()
@@ -147,7 +167,19 @@ impl CommandStatus {
     }
 
     pub(crate) fn with_bytes(mut self, bytes: Vec<u8>) -> Self {
-        self.output = text(&bytes);
+        let alike = bytes.len() > MUCH && memchr::memmem::find(&bytes, b"\r\n").is_none();
+        let bytes = match if alike { String::from_utf8(bytes).map_err(FromUtf8Error::into_bytes) } else { Err(bytes) } {
+            Ok(mut text) => {
+                let ending = if text.ends_with('\n') { &b"\n"[..] } else { b"" };
+                text.truncate(text.len() - ending.len());
+                self.output = text;
+                Exact::Text { ending, whole: OnceLock::new() }
+            }
+            Err(bytes) => {
+                self.output = text(&bytes);
+                Exact::Apart(bytes)
+            }
+        };
         self.bytes = Arc::new(bytes);
         self
     }
@@ -161,7 +193,19 @@ impl CommandStatus {
     /// The exact bytes that it wrote.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        match &*self.bytes {
+            Exact::Apart(bytes) => bytes,
+            Exact::Text { ending: [], .. } => self.output.as_bytes(),
+            Exact::Text { ending, whole } => whole.get_or_init(|| [self.output.as_bytes(), ending].concat()),
+        }
+    }
+
+    /// How many bytes it wrote, as far as they are kept.
+    fn length(&self) -> usize {
+        match &*self.bytes {
+            Exact::Apart(bytes) => bytes.len(),
+            Exact::Text { ending, .. } => self.output.len() + ending.len(),
+        }
     }
 
     /// What it wrote to its error stream, as text, when that was asked for apart (`separate_stderr`); else empty.
@@ -319,6 +363,26 @@ mod tests {
         assert_eq!(text(b"a\r\nb\r\n"), "a\nb");
         assert_eq!(text(b"h\xffi"), "h\u{fffd}i");
         assert_eq!(text(b"50%\r100%"), "50%\r100%");
+    }
+
+    #[test]
+    fn much_text_is_kept_once_and_its_bytes_are_exact() {
+        let line = "0123456789 abcdef\n";
+        let much = line.repeat(MUCH / line.len() + 1);
+        let apart = |status: &CommandStatus| matches!(*status.bytes, Exact::Apart(_));
+        for ending in ["", "x", "\n", "\r"] {
+            let written = format!("{much}{ending}");
+            let status = CommandStatus::new("x", Status::Success).with_bytes(written.clone().into_bytes());
+            assert!(!apart(&status));
+            assert_eq!(status.output, written.strip_suffix('\n').unwrap_or(&written));
+            assert_eq!(status.length(), written.len());
+            assert_eq!((status.bytes(), status.clone().bytes()), (written.as_bytes(), written.as_bytes()));
+        }
+        for written in [format!("{much}\r\n").into_bytes(), [much.as_bytes(), b"\xff"].concat()] {
+            let status = CommandStatus::new("x", Status::Success).with_bytes(written.clone());
+            assert!(apart(&status));
+            assert_eq!((status.bytes(), &*status.output), (&*written, &*text(&written)));
+        }
     }
 
     #[test]

@@ -5,6 +5,9 @@ use std::collections::VecDeque;
 /// How much of a command's output is kept unless said otherwise: 16 MiB.
 pub(crate) const CAP: usize = 16 << 20;
 
+/// Up to this the room for it grows step by step.
+const LITTLE: usize = 1 << 20;
+
 /// The newest bytes of a stream.
 #[derive(Debug)]
 pub(crate) struct Capture {
@@ -31,8 +34,9 @@ impl Capture {
             self.kept.drain(..excess);
         }
         let free = self.kept.capacity() - self.kept.len();
-        if bytes.len() > free && 2 * self.kept.capacity() > self.cap {
-            // Doubling would go beyond what is ever kept.
+        if bytes.len() > free && self.kept.len() + bytes.len() > LITTLE {
+            // Room for all that is ever kept, at once: pages that are not written to cost nothing, and growing step by step
+            // would leave the smaller rooms behind as holes in the process's memory.
             self.kept.reserve_exact(self.cap - self.kept.len());
         }
         self.kept.extend(bytes);

@@ -25,14 +25,22 @@ impl Sink<'_, '_> {
 pub(crate) struct Execution {
     streams: Streams,
     nonce: Nonce,
+    probed: bool,
     out: Track,
     /// The outlet of errors, or the terminal.
     other: Option<Track>,
+    /// What the shell itself writes, if its begin marker is there and not in the output.
+    beside: Option<Track>,
     /// Set when what was typed and not read has to be thrown away before the next command.
     drain: Option<Drain>,
     output: Capture,
     errors: Capture,
+    /// What the shell itself wrote beside a command whose errors are in its output.
+    aside: Capture,
 }
+
+/// What is kept of that.
+const ASIDE: usize = 64 << 10;
 
 /// How far that has come.
 #[derive(Debug)]
@@ -44,15 +52,28 @@ struct Drain {
 
 impl Execution {
     /// `exit` is the nonce with which the shell says that it ends.
-    pub(crate) fn new(nonce: Nonce, streams: Streams, drain: bool, exit: Option<Nonce>) -> Self {
+    pub(crate) fn new(nonce: Nonce, streams: Streams, drain: bool, exit: Option<Nonce>, marked: bool) -> Self {
         let (out, other) = match streams {
+            Streams::Merged if !marked => (Track::end_only(nonce), None),
             Streams::Merged => (Track::new(nonce), None),
             Streams::Line | Streams::LineTerminal => (Track::new(nonce).until_exit(exit), None),
             Streams::Separate => (Track::new(nonce), Some(Track::new(nonce))),
             Streams::Terminal => (Track::end_only(nonce), Some(Track::new(nonce))),
         };
         let drain = drain.then(|| Drain { seek: Seek::new(nonce, Marker::Drained), asked: false, done: false });
-        Self { streams, nonce, out, other, drain, output: Capture::new(CAP), errors: Capture::new(CAP) }
+        let beside = (streams == Streams::Merged && !marked).then(|| Track::new(nonce));
+        Self {
+            streams,
+            nonce,
+            probed: false,
+            out,
+            other,
+            beside,
+            drain,
+            output: Capture::new(CAP),
+            errors: Capture::new(CAP),
+            aside: Capture::new(ASIDE),
+        }
     }
 
     pub(crate) fn streams(&self) -> Streams {
@@ -83,6 +104,13 @@ impl Execution {
                     sink.push(bytes);
                 });
             }
+            (Streams::Merged, Outlet::Err) => match &mut self.beside {
+                Some(track) => {
+                    let aside = &mut self.aside;
+                    track.feed(piece, |bytes| aside.push(bytes));
+                }
+                None => self.aside.push(piece),
+            },
             (Streams::Separate, Outlet::Err) => {
                 let errors = &mut self.errors;
                 if let Some(track) = &mut self.other {
@@ -113,10 +141,16 @@ impl Execution {
 
     /// Whether the shell has begun to run it, and so has read all of its frame.
     pub(crate) fn begun(&self) -> bool {
-        match self.streams {
-            Streams::Terminal => self.other.as_ref().is_some_and(Track::begun),
+        match (self.streams, &self.beside) {
+            (Streams::Terminal, _) => self.other.as_ref().is_some_and(Track::begun),
+            (_, Some(beside)) => beside.begun() || self.out.ended().is_some(),
             _ => self.out.begun(),
         }
+    }
+
+    /// Looks for the sign that it has begun, if that was not seen though it has ended: what stands in it was left unread.
+    pub(crate) fn owes_sign(&self) -> Option<Seek> {
+        self.beside.as_ref().filter(|beside| !beside.begun()).map(|_| Seek::new(self.nonce, Marker::Begin))
     }
 
     /// The fields of the main end marker.
@@ -151,8 +185,14 @@ impl Execution {
         (!std::mem::replace(&mut drain.asked, true)).then_some(self.nonce)
     }
 
+    /// Whether the shell was asked something while it ran.
+    pub(crate) fn was_probed(&self) -> bool {
+        self.probed
+    }
+
     /// Its outlets end at the answer to this probe, too.
     pub(crate) fn probed(&mut self, nonce: Nonce) {
+        self.probed = true;
         self.out.probed(nonce);
         if self.streams == Streams::Terminal
             && let Some(track) = &mut self.other
@@ -161,8 +201,8 @@ impl Execution {
         }
     }
 
-    /// What it wrote: output, errors, and whether some of that was not kept.
-    pub(crate) fn into_output(mut self, sink: &mut Sink<'_, '_>) -> (Vec<u8>, Vec<u8>, bool) {
+    /// What it wrote: output, errors, and whether some of that was not kept. `died` says that the shell has ended with it.
+    pub(crate) fn into_output(mut self, died: bool, sink: &mut Sink<'_, '_>) -> (Vec<u8>, Vec<u8>, bool) {
         let (output, errors) = (&mut self.output, &mut self.errors);
         if self.streams != Streams::Terminal {
             self.out.finish(|bytes| {
@@ -176,6 +216,12 @@ impl Execution {
                 target.push(bytes);
                 sink.push(bytes);
             });
+        }
+        if died {
+            // bash that `set -e` ends puts its own output back in place before it runs a trap on EXIT.
+            let aside = self.aside.into_bytes();
+            self.output.push(&aside);
+            sink.push(&aside);
         }
         sink.lines.finish();
         let truncated = self.output.truncated() || self.errors.truncated();

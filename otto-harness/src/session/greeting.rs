@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::frame::{self, Dialect, Nonce};
+use super::frame::{self, Dialect, Nonce, Wires};
 use super::line::{self, Line};
 use super::live::Live;
 use super::outlet::Track;
@@ -50,6 +50,10 @@ impl Live {
         self.write(Inlet::Commands, frame::handshake(nonce).into_bytes());
         let fields = self.answer_to(nonce, said).await?;
         self.recognise(&fields);
+        let (wires, _) = fields.split_once(' ').unwrap_or((&fields, ""));
+        self.wires = Wires { high: wires.contains('h'), holds: wires.contains('6') };
+        // Without a marker, all that comes has to be the command's: then the shell must write nothing of its own there.
+        self.marks = !(self.wires.high && self.transport.sees_all());
         Ok(())
     }
 

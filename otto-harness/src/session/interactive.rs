@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use memchr::memmem;
 
-use super::frame::{self, Dialect, Marker, Nonce, STOP};
+use super::frame::{self, Dialect, Marker, Nonce, STOP, Wires};
 use super::line::{self, Line};
 use super::outlet::Track;
 
@@ -24,6 +24,7 @@ const AGAIN: u8 = 3;
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the loop")]
 pub(crate) struct Interactive {
     nonce: Nonce,
+    wires: Wires,
     terminal: Track,
     prompt: [u8; 14],
     /// Set on a line, where the shell's own prompt says that ^C has ended the loop.
@@ -62,10 +63,11 @@ struct Interrupted {
 
 impl Interactive {
     /// A loop, and the text that starts it.
-    pub(crate) fn start(dialect: Dialect, line: Option<Line>) -> (Self, String) {
+    pub(crate) fn start(dialect: Dialect, wires: Wires, line: Option<Line>) -> (Self, String) {
         let nonce = Nonce::new();
         let new = Self {
             nonce,
+            wires,
             terminal: Track::new(nonce).until_exit(line.map(|line| line.exit)),
             prompt: nonce.marker(Marker::Prompt),
             left: line.map(|_| nonce.marker(Marker::Left)),
@@ -81,7 +83,7 @@ impl Interactive {
         };
         let text = match line {
             Some(line) => line::interactive(dialect, nonce, &frame::leave(nonce), line),
-            None => frame::interactive(dialect, nonce),
+            None => frame::interactive(dialect, wires, nonce),
         };
         (new, text)
     }
@@ -116,7 +118,7 @@ impl Interactive {
             }
             return None;
         }
-        text.contains(&0x03).then(|| frame::interrupted_over(dialect, self.nonce))
+        text.contains(&0x03).then(|| frame::interrupted_over(dialect, self.wires, self.nonce))
     }
 
     /// Whether ^C was typed last, and seems to have been lost: the shell may just have been starting a program, and neither it
@@ -243,14 +245,15 @@ mod tests {
 
     #[test]
     fn prompts_are_taken_out_however_they_are_cut() {
-        let (one, _) = Interactive::start(Dialect::Posix, None);
+        let (one, _) = Interactive::start(Dialect::Posix, Wires::default(), None);
         let mut bytes = b"noise".to_vec();
         bytes.extend(one.nonce.marker(Marker::Begin));
         bytes.extend(b";>>> \x1eQx ");
         bytes.extend(one.nonce.marker(Marker::Prompt));
         bytes.extend(b" 0 hi;more");
         for size in 1..bytes.len() {
-            let mut loop_of = Interactive { nonce: one.nonce, ..Interactive::start(Dialect::Posix, None).0 };
+            let mut loop_of =
+                Interactive { nonce: one.nonce, ..Interactive::start(Dialect::Posix, Wires::default(), None).0 };
             loop_of.terminal = Track::new(one.nonce);
             loop_of.prompt = one.prompt;
             loop_of.typed(Dialect::Posix, b"python3\n");
@@ -272,7 +275,7 @@ mod tests {
     }
 
     fn begun() -> Interactive {
-        let (mut loop_of, _) = Interactive::start(Dialect::Posix, None);
+        let (mut loop_of, _) = Interactive::start(Dialect::Posix, Wires::default(), None);
         let mut bytes = loop_of.nonce.marker(Marker::Begin).to_vec();
         bytes.push(STOP);
         loop_of.feed(&bytes, |_| {});

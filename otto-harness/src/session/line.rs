@@ -211,6 +211,7 @@ pub(crate) fn over(line: Line) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::frame::Wires;
     use super::*;
 
     #[test]
@@ -232,8 +233,10 @@ mod tests {
                 }
                 for streams in [Streams::Line, Streams::LineTerminal] {
                     for text in [&text, "true", &"x".repeat(250)] {
-                        let (last_code, verbose, drain) = (127, true, true);
-                        typed.push(frame(&Frame { dialect, nonce, text, streams, last_code, verbose, drain }, line));
+                        let (last_code, verbose, drain, marked, wires) = (127, true, true, true, Wires::default());
+                        let frame_of =
+                            Frame { dialect, nonce, text, streams, last_code, verbose, drain, marked, wires };
+                        typed.push(frame(&frame_of, line));
                     }
                 }
                 for line in typed.iter().flat_map(|text| text.lines()) {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::task::coop::consume_budget;
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::answers::Answers;
 use super::capture::Lines;
 use super::execution::{Execution, Sink};
-use super::frame::{self, Dialect, Frame, Marker, Nonce, Streams};
+use super::frame::{self, Dialect, Frame, Marker, Nonce, Streams, Wires};
 use super::interactive::Interactive;
 use super::line::{self, Line};
 use super::outlet::{Seek, Track};
@@ -70,6 +70,14 @@ pub(crate) struct Live {
     pub(super) idle: Option<Track>,
     /// The loop that reads commands from the terminal, while `send` and `expect` are in use.
     pub(crate) interactive: Option<Interactive>,
+    /// Whether a marker has to say that a command has begun.
+    pub(super) marks: bool,
+    /// Whether its last frame ended by its own end marker, so that nothing of otto's is on its way in the main outlet.
+    clean: bool,
+    /// The sign that the last command had begun, if it is still to be read beside its output.
+    pub(super) sign: Option<Seek>,
+    /// Where its descriptors are.
+    pub(super) wires: Wires,
     pub(crate) last_code: i32,
     pub(crate) errexit: bool,
     verbose: bool,
@@ -94,6 +102,10 @@ impl Live {
             running: None,
             idle: None,
             interactive: None,
+            marks: true,
+            clean: true,
+            sign: None,
+            wires: Wires::default(),
             last_code: 0,
             errexit: false,
             verbose: false,
@@ -124,10 +136,26 @@ impl Live {
         Ok(incoming)
     }
 
-    pub(super) fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Incoming>> {
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Incoming>> {
         self.poll_write(cx);
         self.scratch.clear();
         let incoming = ready!(self.transport.poll_read(cx, &mut self.scratch));
+        self.came(&incoming);
+        Poll::Ready(incoming)
+    }
+
+    /// As a step that does not wait; `None` when nothing is there.
+    pub(super) fn try_step(&mut self) -> io::Result<Option<Incoming>> {
+        self.poll_write(&mut Context::from_waker(Waker::noop()));
+        self.scratch.clear();
+        let incoming = self.transport.try_read(&mut self.scratch).transpose();
+        if let Some(incoming) = &incoming {
+            self.came(incoming);
+        }
+        incoming.transpose()
+    }
+
+    fn came(&mut self, incoming: &io::Result<Incoming>) {
         if self.line.is_some_and(|line| !line.stty) && matches!(incoming, Ok(Incoming::Data(_))) {
             self.without_added_returns();
         }
@@ -138,7 +166,6 @@ impl Live {
                 running.missed();
             }
         }
-        Poll::Ready(incoming)
     }
 
     /// Takes away the carriage return that a terminal adds before each line feed when it could not be told not to.
@@ -187,12 +214,25 @@ impl Live {
 
     /// Begins a command: its frame is queued, and from now on it is this shell's running command. `drain` says that answers
     /// may be typed for it.
+    ///
+    /// What lies in the outlets has been read. Where that is all that was written before, output needs no marker at its
+    /// beginning, unless something of otto's own may be on its way.
     pub(crate) fn begin(&mut self, text: &str, streams: Streams, drain: bool) {
         let nonce = Nonce::new();
-        let Self { dialect, last_code, verbose, line, .. } = *self;
-        let frame = Frame { dialect, nonce, text, streams, last_code, verbose, drain };
+        let Self { dialect, last_code, verbose, line, wires, .. } = *self;
+        // A shell whose own output a trap has turned elsewhere says no more beside the output that it has begun.
+        self.look_for_sign();
+        self.marks |= self.sign.take().is_some();
+        let marked = self.marks || streams != Streams::Merged || !self.clean;
+        self.transport.heed_errors(streams != Streams::Merged);
+        let frame = Frame { dialect, nonce, text, streams, last_code, verbose, drain, marked, wires };
         let text = line.map_or_else(|| frame.render(), |line| line::frame(&frame, line));
-        self.running = Some(Execution::new(nonce, streams, drain, line.map(|line| line.exit)));
+        self.running = Some(Execution::new(nonce, streams, drain, line.map(|line| line.exit), marked));
+        if marked && streams == Streams::Merged {
+            let mut begin = [frame::STOP; 15];
+            begin[..14].copy_from_slice(&nonce.marker(Marker::Begin));
+            self.transport.let_sleep(&begin);
+        }
         self.write(Inlet::Commands, text.into_bytes());
     }
 
@@ -235,6 +275,22 @@ impl Live {
         }
     }
 
+    /// Looks for the sign that the last command had begun, where nobody has looked since it ended.
+    fn look_for_sign(&mut self) {
+        let Some(mut sign) = self.sign.take() else { return };
+        while let Ok(Some(Incoming::Data(outlet))) = self.try_step() {
+            if outlet == Outlet::Err && sign.feed(&self.scratch) {
+                return;
+            }
+        }
+        self.sign = Some(sign);
+    }
+
+    /// What the shell answers to something else than a frame may still be on its way.
+    pub(super) fn unclean(&mut self) {
+        self.clean = false;
+    }
+
     fn answer(&mut self, typed: Vec<u8>) {
         if !typed.is_empty() {
             self.write(Inlet::Terminal, typed);
@@ -245,6 +301,8 @@ impl Live {
     pub(crate) fn finish(&mut self) -> Option<(Execution, Option<i32>)> {
         let running = self.running.take()?;
         let mut code = None;
+        self.clean = running.complete() && !running.was_probed();
+        self.sign = running.owes_sign();
         if let Some(fields) = running.ended() {
             let mut fields = fields.split(' ');
             code = fields.next().and_then(|code| code.parse().ok());
@@ -259,6 +317,8 @@ impl Live {
     /// answers; then again; then the end of the shell and all it started. Bounded: 3 s.
     pub(crate) async fn recover(&mut self, sink: &mut Sink<'_, '_>) -> Recovery {
         self.suspect = true;
+        self.transport.let_sleep(&[]);
+        self.transport.heed_errors(true);
         // On a line, what has not been typed yet need not be: until its last line is, nothing of the command runs. And the
         // terminal throws away what it holds when it is interrupted.
         let typed_in_part = self.line.is_some() && self.has_queued();
@@ -297,7 +357,7 @@ impl Live {
             return true;
         }
         let nonce = Nonce::new();
-        self.write(Inlet::Commands, frame::drain(self.dialect, nonce).into_bytes());
+        self.write(Inlet::Commands, frame::drain(self.dialect, self.wires, nonce).into_bytes());
         self.write(Inlet::Terminal, frame::drained(nonce));
         timeout(PATIENCE, self.sees(Seek::new(nonce, Marker::Drained), sink)).await.is_ok_and(|seen| seen)
     }
@@ -364,7 +424,7 @@ impl Live {
             let question = match self.line {
                 // Whatever had the terminal may have left it in any state.
                 Some(line) => line::probe(self.dialect, nonce, line, on_terminal || self.running.is_none()),
-                None => frame::probe(self.dialect, nonce, on_terminal),
+                None => frame::probe(self.dialect, self.wires, nonce, on_terminal),
             };
             self.write(Inlet::Commands, question.into_bytes());
             let answered = timeout(

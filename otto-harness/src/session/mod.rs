@@ -33,6 +33,7 @@ mod script;
 mod shell;
 mod terminal;
 mod told;
+mod typing;
 mod verdict;
 
 #[cfg(test)]

@@ -12,14 +12,14 @@ use super::Observer;
 use super::answers::Answers;
 use super::capture::Lines;
 use super::execution::{Execution, Sink};
-use super::expect::{Pattern, Searcher, StreamBuffer};
+use super::expect::StreamBuffer;
 use super::frame::{SKIPPED, Streams};
 use super::live::{End, Live, Recovery};
 use super::verdict::{closed_meanwhile, how_it_ended, killed, not_open_within, signal_of, without_the_word};
 use crate::command::{Limit, LogMode, ShellCommand};
 use crate::error::{Error, ErrorKind, Result};
 use crate::result::{CommandStatus, Status};
-use crate::transport::{Connector, Ending, Inlet, Transport};
+use crate::transport::{Connector, Ending, Transport};
 
 /// One shell on one host that keeps its state (directory, variables, functions, umask, traps, options, `$?`) from command
 /// to command.
@@ -28,26 +28,26 @@ use crate::transport::{Connector, Ending, Inlet, Transport};
 /// [`state_lost`](CommandStatus::state_lost). Commands of many callers queue and run in call order. Cheap to clone; all
 /// clones are the same shell.
 #[derive(Clone)]
-pub struct ShellSession(Arc<Shared>);
+pub struct ShellSession(pub(super) Arc<Shared>);
 
-struct Shared {
+pub(super) struct Shared {
     host: String,
-    name: String,
+    pub(super) name: String,
     connector: Option<Arc<dyn Connector>>,
-    observer: Option<Arc<dyn Observer>>,
-    state: Mutex<State>,
+    pub(super) observer: Option<Arc<dyn Observer>>,
+    pub(super) state: Mutex<State>,
     alive: AtomicBool,
     /// Counts closes: a command that runs when it changes ends.
-    closes: watch::Sender<u64>,
+    pub(super) closes: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    live: Option<Live>,
+pub(super) struct State {
+    pub(super) live: Option<Live>,
     /// What the terminal wrote and no `expect` has taken.
-    unread: StreamBuffer,
+    pub(super) unread: StreamBuffer,
     /// Why there is no shell any more, until a new one was opened.
-    died: Option<Error>,
+    pub(super) died: Option<Error>,
     /// Whether the next command has to say that it runs in a new shell.
     shell_is_new: bool,
     /// The newest command, as it may be shown; `None` in a shell that has had none.
@@ -250,7 +250,7 @@ impl ShellSession {
         let Some((running, code)) = live.finish() else {
             return Err(Error::new(ErrorKind::Closed, "the command was taken off its shell"));
         };
-        let (mut output, mut errors, truncated) = running.into_output(&mut sink);
+        let (mut output, mut errors, truncated) = running.into_output(died.is_some(), &mut sink);
         if died.is_some() && status.status == Status::Error && status.retcode.is_some() && says_exit {
             let last = if streams == Streams::Separate { &mut errors } else { &mut output };
             without_the_word(last);
@@ -278,95 +278,6 @@ impl ShellSession {
         Ok(status)
     }
 
-    /// Types text on the terminal of the shell, which reads its commands from there while `send` and `expect` are in use.
-    /// Line endings are yours to include.
-    ///
-    /// # Errors
-    /// When the shell has died since it was last used, or cannot be opened.
-    pub async fn send(&self, text: impl AsRef<[u8]>) -> Result<()> {
-        let text = text.as_ref();
-        let mut state = self.0.state.lock().await;
-        self.settle(&mut state).await;
-        if let Some(why) = dead(&state) {
-            return Err(self.at_home(why));
-        }
-        self.opened(&mut state, None).await?;
-        let State { live: Some(live), unread, .. } = &mut *state else { return Err(self.closed()) };
-        if text.first() != Some(&0x03) {
-            // What is typed after a ^C must not be read by what that should have ended.
-            live.insist(unread).await;
-        }
-        live.enter_interactive(unread).await;
-        let again = live.interactive.as_mut().and_then(|interactive| interactive.typed(live.dialect, text));
-        live.write(Inlet::Terminal, text.to_vec());
-        if let Some(again) = again {
-            live.write(Inlet::Commands, again.into_bytes());
-        }
-        if let Some(observer) = &self.0.observer {
-            observer.sent(&self.0.name);
-        }
-        // A program that writes much and reads later must not block: both directions go on until all is typed.
-        let ended = tokio::select! {
-            biased;
-            () = async {
-                live.type_queued(unread).await;
-                if text.contains(&0x03) {
-                    live.interrupted_by_hand(unread).await;
-                }
-            } => live.ended.clone(),
-            () = tokio::time::sleep(SEND) => None,
-        };
-        match ended {
-            Some(ending) => Err(self.ended_under(&mut state, &ending)),
-            None => Ok(()),
-        }
-    }
-
-    /// Waits until the pattern appears in what the terminal writes; returns everything up to and including the match. What
-    /// comes after it stays for the next `expect`, and so does all of it when the limit expires.
-    ///
-    /// # Errors
-    /// A pattern that is no regex, a limit that expired (the error shows the last lines), a shell that ended.
-    pub async fn expect(&self, pattern: &Pattern, limit: Limit) -> Result<String> {
-        let mut searcher = Searcher::new(std::slice::from_ref(pattern))?;
-        let mut closes = self.0.closes.subscribe();
-        let mut state = self.0.state.lock().await;
-        self.settle(&mut state).await;
-        if let Some(taken) = state.unread.search(&mut searcher) {
-            return Ok(taken.text().into_owned());
-        }
-        if let Some(why) = dead(&state) {
-            return Err(self.at_home(why));
-        }
-        self.opened(&mut state, Some(limit)).await?;
-        let State { live: Some(live), unread, .. } = &mut *state else { return Err(self.closed()) };
-        let found = tokio::select! {
-            biased;
-            found = timeout(limit.get(), live.read_until(unread, &mut searcher)) => found,
-            _ = closes.changed() => return Err(self.closed()),
-        };
-        match found {
-            Ok(Ok(Some(text))) => Ok(text),
-            Ok(Ok(None)) => {
-                let ending = live.ended.clone().unwrap_or_default();
-                Err(self.ended_under(&mut state, &ending))
-            }
-            Ok(Err(error)) => Err(self.at_home(error)),
-            Err(_) => {
-                let mut message = format!("`{}` did not appear within {:?}", pattern.as_str(), limit.get());
-                let tail = unread.tail(10);
-                if tail.is_empty() {
-                    message.push_str("; nothing was written");
-                }
-                for line in tail.lines() {
-                    message.push_str("\n  | ");
-                    message.push_str(line);
-                }
-                Err(self.at_home(Error::new(ErrorKind::Timeout, message)))
-            }
-        }
-    }
-
     /// Ends its shell, and the command that runs in it. Idempotent and bounded; the next use opens a new shell.
     pub async fn close(&self) {
         self.0.closes.send_modify(|count| *count += 1);
@@ -390,7 +301,7 @@ impl ShellSession {
     }
 
     /// The shell, opened if there is none.
-    async fn opened<'s>(&self, state: &'s mut State, within: Option<Limit>) -> Result<&'s mut Live> {
+    pub(super) async fn opened<'s>(&self, state: &'s mut State, within: Option<Limit>) -> Result<&'s mut Live> {
         if state.live.as_ref().is_some_and(|live| live.ended.is_some()) {
             state.live = None;
         }
@@ -454,7 +365,7 @@ impl ShellSession {
     }
 
     /// Sets the shell right when the last caller was dropped in mid-command.
-    async fn settle(&self, state: &mut State) {
+    pub(super) async fn settle(&self, state: &mut State) {
         let Some(live) = &mut state.live else { return };
         let found = live.settle().await;
         if let Some(Recovery::Killed { proven }) = found {
@@ -491,32 +402,23 @@ impl ShellSession {
         state.live = None;
     }
 
-    fn ended_under(&self, state: &mut State, ending: &Ending) -> Error {
+    pub(super) fn ended_under(&self, state: &mut State, ending: &Ending) -> Error {
         let kind = if ending.lost.is_some() { ErrorKind::ConnectionLost } else { ErrorKind::ShellExited };
         self.bury(state, Error::new(kind, ending.to_string()));
         self.at_home(Error::new(kind, ending.to_string()).hint("the next `run` opens a new shell"))
     }
 
-    fn closed(&self) -> Error {
+    pub(super) fn closed(&self) -> Error {
         self.at_home(Error::new(ErrorKind::Closed, "the session is closed"))
     }
 
-    fn at_home(&self, error: Error) -> Error {
+    pub(super) fn at_home(&self, error: Error) -> Error {
         error.on_host(&self.0.host).in_session(&self.0.name)
     }
 }
 
 /// What a command gets for which opening its shell has left nothing.
 const LEAST: std::time::Duration = std::time::Duration::from_millis(1);
-
-/// How long typing may take that a program does not read.
-const SEND: std::time::Duration = std::time::Duration::from_secs(10);
-
-/// Why `send` and `expect` cannot go on, if the shell that they were talking to is gone.
-fn dead(state: &State) -> Option<Error> {
-    let why = state.died.as_ref()?;
-    Some(Error::new(why.kind(), format!("the shell is gone: {why}")).hint("the next `run` opens a new shell"))
-}
 
 fn shown(command: &ShellCommand, log: LogMode) -> String {
     if log == LogMode::Never { "(not logged)".to_owned() } else { command.text.clone() }

@@ -1,6 +1,5 @@
 //! A shell's terminal while no command of `run` has it: typing, reading, and going back to commands.
 
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -73,6 +72,9 @@ impl Live {
     /// Gives what was just read to whom it belongs while no command runs.
     pub(crate) fn take_in(&mut self, outlet: Outlet, unread: &mut StreamBuffer) {
         let terminal = if self.line.is_some() { Outlet::Out } else { Outlet::Terminal };
+        if outlet == Outlet::Err && self.sign.as_mut().is_some_and(|sign| sign.feed(&self.scratch)) {
+            self.sign = None;
+        }
         if outlet != terminal {
             // What a job in the background wrote after its command had ended belongs to nobody.
             return;
@@ -95,7 +97,8 @@ impl Live {
             }
         }
         if self.interactive.is_none() {
-            let (interactive, text) = Interactive::start(self.dialect, self.line);
+            self.unclean();
+            let (interactive, text) = Interactive::start(self.dialect, self.wires, self.line);
             self.interactive = Some(interactive);
             self.write(Inlet::Commands, text.into_bytes());
             // A ^C that came before the shell has read all of the loop would make it run the rest as commands.
@@ -182,22 +185,21 @@ impl Live {
 
     /// Takes in what lies there already, and whether the shell has ended, without waiting.
     pub(crate) fn look(&mut self, unread: &mut StreamBuffer) {
-        let mut cx = Context::from_waker(Waker::noop());
         for _ in 0..LOOKS {
             if self.ended.is_some() {
                 return;
             }
-            match self.poll_step(&mut cx) {
+            match self.try_step() {
                 // Between two commands a line carries what belongs to nobody, and maybe that the shell has ended.
-                Poll::Ready(Ok(Incoming::Data(_))) if self.line.is_some() && self.interactive.is_none() => {
+                Ok(Some(Incoming::Data(_))) if self.line.is_some() && self.interactive.is_none() => {
                     let Some(idle) = &mut self.idle else { continue };
                     idle.feed(&self.scratch, |_| {});
                     self.ended = idle.exited().map(said_by_the_guard);
                 }
-                Poll::Ready(Ok(Incoming::Data(outlet))) => self.take_in(outlet, unread),
-                Poll::Ready(Ok(Incoming::Gap(_))) => {}
-                Poll::Ready(Ok(Incoming::Ended(ending))) => self.ended = Some(ending),
-                Poll::Ready(Err(_)) | Poll::Pending => return,
+                Ok(Some(Incoming::Data(outlet))) => self.take_in(outlet, unread),
+                Ok(Some(Incoming::Gap(_))) => {}
+                Ok(Some(Incoming::Ended(ending))) => self.ended = Some(ending),
+                Err(_) | Ok(None) => return,
             }
         }
     }

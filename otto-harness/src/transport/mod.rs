@@ -7,7 +7,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -152,6 +152,35 @@ pub trait Transport: Send + fmt::Debug {
     /// # Errors
     /// When the shell takes no more bytes, ever; `poll_read` then has the reason.
     fn poll_write(&mut self, cx: &mut Context<'_>, inlet: Inlet, data: &[u8]) -> Poll<io::Result<usize>>;
+
+    /// Reads what lies there, without waiting: `None` when there is nothing.
+    ///
+    /// # Errors
+    /// As [`poll_read`](Self::poll_read).
+    fn try_read(&mut self, into: &mut Vec<u8>) -> io::Result<Option<Incoming>> {
+        match self.poll_read(&mut Context::from_waker(Waker::noop()), into) {
+            Poll::Ready(found) => found.map(Some),
+            Poll::Pending => Ok(None),
+        }
+    }
+
+    /// Whether [`try_read`](Self::try_read) finds all that was written before it is called, because nothing is ever on its
+    /// way. The session then needs no sign in a command's output that it has begun.
+    fn sees_all(&self) -> bool {
+        false
+    }
+
+    /// Whether anybody waits for what comes on [`Outlet::Err`]. If not, it may be left where it is until `try_read` asks, or
+    /// the shell ends, instead of waking a reader. A hint.
+    fn heed_errors(&mut self, heed: bool) {
+        let _ = heed;
+    }
+
+    /// These bytes alone, if they come next on [`Outlet::Out`], are no reason to wake a reader. A hint for transports where
+    /// waking costs; a reader that comes by itself gets them.
+    fn let_sleep(&mut self, through: &[u8]) {
+        let _ = through;
+    }
 
     /// Stops what runs in the shell. For [`Interrupt::Kill`] the answer says whether every process of the group was *seen*
     /// to be gone; for [`Interrupt::Gentle`] only that the signal was sent.

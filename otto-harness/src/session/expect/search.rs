@@ -52,6 +52,8 @@ pub struct Searcher {
     patterns: Vec<Pattern>,
     automaton: Automaton,
     prefilter: Option<Prefilter>,
+    /// Whether the start of a match can hang on the byte before it.
+    looks: bool,
     /// The bytes that a match can start with; known where there is a prefilter.
     first: Option<Box<[bool; 256]>>,
     calls: u64,
@@ -91,6 +93,7 @@ impl Searcher {
             first: prefilter.is_some().then(|| Box::new(automaton.first_bytes())),
             automaton,
             prefilter,
+            looks: hirs.iter().any(|hir| !hir.properties().look_set().is_empty()),
             calls: 0,
             skipped: 0,
             looks_ahead: hirs.iter().map(|hir| automaton::looks_ahead(hir)).collect(),
@@ -139,7 +142,7 @@ impl Searcher {
                 {
                     self.examined += (at - from) as u64;
                 }
-                if at > from {
+                if at > from && self.looks {
                     self.automaton.restart(Some(bytes[at - 1]));
                 }
                 if at == bytes.len() {

@@ -93,6 +93,80 @@ async fn deaths_of_the_shell() {
     assert_eq!(run(&session, "echo alive").await.output, "alive");
 }
 
+/// However a command ends its shell, what the trap on `EXIT` writes is the command's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trap_on_exit_is_heard_when_a_command_ends_the_shell() {
+    for place in places::places().filter(|place| !place.line) {
+        for script in ["trap 'echo bye' EXIT; exit 3", "set -e; trap 'echo bye' EXIT; (exit 3); echo not reached"] {
+            let session = place.session();
+            run(&session, "PROMPT_COMMAND='echo prompt'").await;
+            let status = run(&session, script).await;
+            assert_eq!(status.retcode, Some(3), "{place:?}: {status:?}");
+            // An interactive bash says `exit` before the trap.
+            assert!(status.output.ends_with("bye"), "{place:?} {script:?}: {status:?}");
+            assert_eq!(run(&session, "echo next").await.output, "next", "{place:?}");
+            session.close().await;
+        }
+    }
+}
+
+/// What the shell writes by itself between two commands is in neither.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_shell_writes_by_itself_is_in_no_output() {
+    let session = session();
+    run(&session, "PROMPT_COMMAND='echo prompt; echo error >&2'; PS1='$ '; trap 'echo caught; echo error >&2' USR1")
+        .await;
+    let pid = run(&session, "echo $$").await.output;
+    for round in 0..200 {
+        if round % 10 == 0 {
+            std::process::Command::new("kill").args(["-USR1", &pid]).status().unwrap();
+        }
+        let status = run(&session, format!("echo {round}; echo {round} >&2")).await;
+        // The signal may come while a command runs, which is as in a script.
+        let output = status.output.replace("caught\n", "").replace("error\n", "");
+        assert_eq!(output, format!("{round}\n{round}"));
+    }
+}
+
+/// A trap can turn the shell's own output elsewhere, and with it the sign that a command has begun.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shell_whose_own_output_is_turned_away_says_that_it_begins_in_another_way() {
+    let session = session();
+    run(&session, "x=1; trap 'exec >/dev/null' USR1").await;
+    let pid = run(&session, "echo $$").await.output;
+    std::process::Command::new("kill").args(["-USR1", &pid]).status().unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    for number in 0..3 {
+        assert_eq!(run(&session, format!("echo {number}")).await.output, number.to_string());
+    }
+    let status = limited(&session, "echo start; sleep 36.5", 0.3).await;
+    assert_eq!((status.timed_out, status.output.as_str()), (true, "start"));
+    let status = run(&session, "echo $x").await;
+    assert_eq!((status.output.as_str(), status.state_lost), ("1", false));
+}
+
+/// A job that an earlier command left in the background writes whenever it likes: never into what was written before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_left_behind_that_wrote_between_two_commands_is_in_neither() {
+    let session = session();
+    for _ in 0..20 {
+        run(&session, "{ sleep 0.01; echo late; } &").await;
+        tokio::time::sleep(Duration::from_millis(40)).await;
+        assert_eq!(run(&session, "echo hi").await.output, "hi");
+    }
+}
+
+/// What a shell keeps for itself is not among the descriptors of a program.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_has_no_descriptors_of_the_shell() {
+    for place in places::places().filter(|place| !place.line) {
+        let session = place.session();
+        let own = run(&session, "ls /proc/self/fd | grep -E '^([6-9]|23[0-9])$'").await;
+        assert_eq!(own.output, "", "{place:?}: {own:?}");
+        session.close().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn limits() {
     let session = session();

@@ -106,7 +106,7 @@ impl Transport for ConsoleShell {
         if let Some(one) = self.dribble(into) {
             return one;
         }
-        if let Some(screen) = &self.screen {
+        if let Some(screen) = &mut self.screen {
             let from = into.len();
             match screen.poll_read(cx, into)? {
                 Poll::Ready(0) => self.screen = None,

@@ -77,7 +77,7 @@ impl Transport for LocalProcess {
     fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>) -> Poll<io::Result<Incoming>> {
         self.feed(cx);
         let mut at = 0;
-        while let Some((outlet, wire)) = self.outlets.get(at) {
+        while let Some((outlet, wire)) = self.outlets.get_mut(at) {
             match wire.poll_read(cx, into)? {
                 Poll::Ready(0) => drop(self.outlets.remove(at)),
                 Poll::Ready(_) => {

@@ -4,14 +4,14 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{LocalModes, OptionalActions, OutputModes, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
-use super::pipes::{Reader, Writer};
+use super::pipes::{CHUNK, Reader, Writer};
 use super::process::Process;
 use super::spawn::{above, in_session_of_its_own};
 use crate::transport::{BoxFuture, Incoming, Inlet, Interrupt, Outlet, Transport, Wiring};
@@ -19,14 +19,38 @@ use crate::transport::{BoxFuture, Incoming, Inlet, Interrupt, Outlet, Transport,
 /// The terminal's size. Wide, so that programs that fold their lines at its edge seldom do.
 const SIZE: Winsize = Winsize { ws_row: 50, ws_col: 255, ws_xpixel: 0, ws_ypixel: 0 };
 
+/// How much the pipe of output holds, if that is allowed: four times the usual.
+const LARGE: usize = 256 << 10;
+
+/// How long a thread waits on the spot for what a shell writes next.
+///
+/// A shell answers most commands that start no program within tens of microseconds. To have the runtime watch the pipe, and
+/// then to be woken by the thread that watches for it, takes as long again, and a wake-up of another thread at that. So a
+/// session whose shell answered the last command within this time waits for the next answer itself, asleep in the kernel.
+const ON_THE_SPOT: Duration = Duration::from_micros(100);
+
+/// How often it does so for one command at the most, and again after each read that was full: what a command wrote, and the end
+/// of it, come as separate pieces.
+const WAITS: u8 = 4;
+
 /// A shell on this machine.
 #[derive(Debug)]
 pub(super) struct LocalShell {
     commands: Option<Writer>,
-    /// What can still be read, in the order it is asked.
-    outlets: Vec<(Outlet, Reader)>,
+    output: Option<Reader>,
+    errors: Option<Reader>,
     terminal: Option<Reader>,
     keyboard: Option<Writer>,
+    /// Whether anybody waits for errors.
+    heeds_errors: bool,
+    /// Whether they were read since the last command.
+    errors_read: bool,
+    /// Whether the shell wrote something within [`ON_THE_SPOT`] after the last command.
+    prompt: bool,
+    /// How many waits on the spot are left for this command.
+    waits: u8,
+    /// When it was written, until something was read.
+    asked: Option<Instant>,
     /// Held open, because a terminal that no process holds answers reads with an error.
     _other_side: OwnedFd,
     process: Process,
@@ -47,6 +71,8 @@ impl LocalShell {
 
         let (commands_in, commands) = pipe()?;
         let (output, output_in) = pipe()?;
+        // So that a command that writes much and its reader take turns less often. Not everybody may have it.
+        let _ = rustix::pipe::fcntl_setpipe_size(&output, LARGE);
         let (errors, errors_in) = pipe()?;
         let output_again = output_in.try_clone()?;
         let output_saved = output_in.try_clone()?;
@@ -71,12 +97,44 @@ impl LocalShell {
         let process = Process::start(command)?;
         Ok(Self {
             commands: Some(Writer::new(commands)?),
-            outlets: vec![(Outlet::Out, Reader::new(output)?), (Outlet::Err, Reader::new(errors)?)],
+            output: Some(Reader::alone(output)?),
+            errors: Some(Reader::alone(errors)?),
             terminal: Some(Reader::new(master.try_clone()?)?),
             keyboard: Some(Writer::new(master)?),
+            heeds_errors: true,
+            errors_read: false,
+            prompt: false,
+            waits: 0,
+            asked: None,
             _other_side: slave,
             process,
         })
+    }
+}
+
+impl LocalShell {
+    /// Something of the shell's output was read.
+    fn answered(&mut self) -> Incoming {
+        if let Some(asked) = self.asked.take() {
+            self.prompt |= asked.elapsed() < ON_THE_SPOT;
+        }
+        Incoming::Data(Outlet::Out)
+    }
+
+    /// What lies in the outlets beside the main one.
+    fn beside(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>) -> io::Result<Option<Incoming>> {
+        for (outlet, wire) in [(Outlet::Err, &mut self.errors), (Outlet::Terminal, &mut self.terminal)] {
+            let Some(reader) = wire else { continue };
+            if outlet == Outlet::Err && !self.heeds_errors {
+                continue;
+            }
+            match reader.poll_read(cx, into)? {
+                Poll::Ready(0) if outlet == Outlet::Err => *wire = None,
+                Poll::Ready(0) | Poll::Pending => {}
+                Poll::Ready(_) => return Ok(Some(Incoming::Data(outlet))),
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -90,7 +148,8 @@ fn pipe() -> io::Result<(std::os::fd::OwnedFd, std::os::fd::OwnedFd)> {
 fn interactive_arguments(program: &Path) -> &'static [&'static str] {
     match program.file_name().and_then(|name| name.to_str()) {
         Some("bash") => &["--norc", "--noprofile", "--noediting", "-i", "+m"],
-        Some("zsh") => &["-f", "-i", "+m", "+Z"],
+        // It would write to its terminal even before it is told to be quiet.
+        Some("zsh") => &["-f", "-i", "+m", "+Z", "+o", "promptsp"],
         Some("busybox") => &["ash", "-i", "+m"],
         _ => &["-i", "+m"],
     }
@@ -102,25 +161,63 @@ impl Transport for LocalShell {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>) -> Poll<io::Result<Incoming>> {
-        let mut at = 0;
-        while let Some((outlet, wire)) = self.outlets.get(at) {
-            match wire.poll_read(cx, into)? {
-                Poll::Ready(0) => drop(self.outlets.remove(at)),
-                Poll::Ready(_) => return Poll::Ready(Ok(Incoming::Data(*outlet))),
-                Poll::Pending => at += 1,
+        while let Some(output) = &mut self.output {
+            if self.waits > 0 {
+                self.waits -= 1;
+                if !output.wait(ON_THE_SPOT) {
+                    (self.waits, self.prompt) = (0, false);
+                }
+            }
+            match output.poll_read(cx, into)? {
+                Poll::Ready(0) => self.output = None,
+                Poll::Ready(count) => {
+                    if count >= CHUNK {
+                        // There is a lot to come, and soon.
+                        self.waits = self.waits.max(1);
+                        output.leave_alone()?;
+                    }
+                    return Poll::Ready(Ok(self.answered()));
+                }
+                Poll::Pending => break,
             }
         }
-        if let Some(terminal) = &self.terminal
-            && let Poll::Ready(count) = terminal.poll_read(cx, into)?
-            && count > 0
-        {
-            return Poll::Ready(Ok(Incoming::Data(Outlet::Terminal)));
+        if let Some(found) = self.beside(cx, into)? {
+            return Poll::Ready(Ok(found));
         }
         if !self.process.has_ended() && self.process.poll_ending(cx).is_ready() {
             // What the shell wrote before it ended is in the pipes by now: one more round reads it.
+            self.heeds_errors = true;
             return self.poll_read(cx, into);
         }
         self.process.poll_ending(cx).map(|ending| Ok(Incoming::Ended(ending.clone())))
+    }
+
+    fn try_read(&mut self, into: &mut Vec<u8>) -> io::Result<Option<Incoming>> {
+        // The pipes themselves are asked, not the runtime, which may not have come to hear of what is in them. The one of
+        // errors first and once a command: one read takes all that a pipe can hold.
+        if !std::mem::replace(&mut self.errors_read, true) {
+            match self.errors.as_ref().map_or(Ok(None), |errors| errors.try_read(into))? {
+                Some(0) => self.errors = None,
+                Some(_) => return Ok(Some(Incoming::Data(Outlet::Err))),
+                None => {}
+            }
+        }
+        match self.output.as_ref().map_or(Ok(None), |output| output.try_read(into))? {
+            Some(0) => self.output = None,
+            Some(_) => return Ok(Some(Incoming::Data(Outlet::Out))),
+            None => {}
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        if let Some(found) = self.beside(&mut cx, into)? {
+            return Ok(Some(found));
+        }
+        if self.process.poll_ending(&mut cx).is_pending() {
+            return Ok(None);
+        }
+        match self.poll_read(&mut cx, into) {
+            Poll::Ready(found) => found.map(Some),
+            Poll::Pending => Ok(None),
+        }
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, inlet: Inlet, data: &[u8]) -> Poll<io::Result<usize>> {
@@ -128,9 +225,33 @@ impl Transport for LocalShell {
             Inlet::Commands => &self.commands,
             Inlet::Terminal => &self.keyboard,
         };
-        match wire {
+        let done = match wire {
             Some(wire) => wire.poll_write(cx, data),
             None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        };
+        if inlet == Inlet::Commands && matches!(done, Poll::Ready(Ok(_))) {
+            self.errors_read = false;
+            self.asked = Some(Instant::now());
+            if self.prompt {
+                self.waits = WAITS;
+                if let Some(output) = &mut self.output {
+                    // If not, the next read says why.
+                    let _ = output.leave_alone();
+                }
+            }
+        }
+        done
+    }
+
+    fn sees_all(&self) -> bool {
+        true
+    }
+
+    fn heed_errors(&mut self, heed: bool) {
+        self.heeds_errors = heed;
+        if let Some(errors) = self.errors.as_mut().filter(|_| !heed) {
+            // If not, the next read says why.
+            let _ = errors.leave_alone();
         }
     }
 

@@ -77,9 +77,32 @@ pub(super) struct State {
     pub(super) ends_with_input: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
+    /// What may come next on the output without the reader being woken.
+    sleep_through: Vec<u8>,
 }
 
 impl State {
+    /// These bytes, if they come next on the output, are no reason to wake the reader.
+    pub(super) fn let_sleep(&mut self, through: &[u8]) {
+        self.sleep_through.clear();
+        self.sleep_through.extend_from_slice(through);
+    }
+
+    /// Whether nothing is there that the reader has to be woken for.
+    fn may_sleep(&mut self) -> bool {
+        if self.sleep_through.is_empty() {
+            return false;
+        }
+        let only = match self.chunks.front() {
+            Some((Stream::Out, chunk)) => chunk.len() == self.held && self.sleep_through.starts_with(chunk),
+            _ => false,
+        };
+        if !only {
+            self.sleep_through.clear();
+        }
+        only
+    }
+
     /// Whether no more bytes will come.
     pub(super) fn is_over(&self) -> bool {
         self.eof || self.closed || self.lost.is_some()
@@ -229,7 +252,7 @@ impl Inbox {
     pub(super) fn push(&self, stream: Stream, data: &[u8]) {
         let mut state = self.lock();
         let greeted = state.accept(stream, data);
-        let reader = state.reader.take();
+        let reader = if state.may_sleep() { None } else { state.reader.take() };
         drop(state);
         if let Some(reader) = reader {
             reader.wake();
@@ -347,6 +370,36 @@ mod tests {
         let mut into = Vec::new();
         while let Some(Taken::Data(_)) = inbox.lock().take(&mut into) {}
         into
+    }
+
+    /// Counts how often it is woken.
+    struct Woken(std::sync::atomic::AtomicUsize);
+
+    impl std::task::Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn the_reader_sleeps_through_what_it_knows_will_come_and_nothing_else() {
+        for (pieces, wakes) in [
+            (&["begin;"][..], 0),
+            (&["beg", "in;"], 0),
+            (&["begin;", "x"], 1),
+            (&["begin;x"], 1),
+            (&["other"], 1),
+            (&["beg", "an;"], 1),
+        ] {
+            let (inbox, woken) = (Inbox::default(), Arc::new(Woken(0.into())));
+            inbox.lock().let_sleep(b"begin;");
+            inbox.lock().watch(&Context::from_waker(&Arc::clone(&woken).into()));
+            for piece in pieces {
+                inbox.push(Stream::Out, piece.as_bytes());
+            }
+            assert_eq!(woken.0.load(std::sync::atomic::Ordering::Relaxed), wakes, "{pieces:?}");
+            assert_eq!(everything(&inbox), pieces.concat().as_bytes());
+        }
     }
 
     #[test]

@@ -245,6 +245,10 @@ impl Transport for ShellTransport {
         }
     }
 
+    fn let_sleep(&mut self, through: &[u8]) {
+        self.holder.inbox.lock().let_sleep(through);
+    }
+
     fn interrupt(&mut self, how: Interrupt) -> BoxFuture<'_, bool> {
         Box::pin(async move {
             match how {
