@@ -52,8 +52,7 @@ pub(super) async fn side_by_side<T>(width: usize, work: Vec<BoxFuture<'_, T>>) -
 
 /// Looks at all of them, side by side.
 async fn look_at(from: &dyn Files, paths: Vec<PathBuf>) -> Vec<(PathBuf, Outcome<Metadata>)> {
-    let looks = paths.iter().map(|path| from.metadata(path, true)).collect();
-    let found = side_by_side(from.width(), looks).await;
+    let found = from.metadata_of(&paths).await;
     paths.into_iter().zip(found).collect()
 }
 

@@ -127,7 +127,7 @@ impl FileService {
         let stream = self.sessions.connector().open_stream(Service::Subsystem("sftp")).await?;
         let why = match stream {
             None => "the host, or this kind of connection, has no subsystem for it".to_owned(),
-            Some(stream) => match Sftp::start(stream).await {
+            Some(stream) => match Sftp::start(stream, &self.sessions).await {
                 Ok(sftp) => {
                     let sftp = Arc::new(sftp);
                     self.found().sftp = Some(Arc::clone(&sftp));

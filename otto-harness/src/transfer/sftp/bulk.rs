@@ -4,23 +4,27 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::spawn_blocking;
 
+use crate::crowd;
 use crate::transfer::files::{Download, Fault, Moved, Outcome, Upload};
+use crate::transport::Service;
 
-use super::client::{Handle, Reply};
+use super::client::{Client, Handle, Reply};
 use super::files::Sftp;
 use super::wire::{
-    CREATING, Data, EXTENDED, FOR_READING, FOR_WRITING, FSETSTAT, FSTAT, Packet, READ, TRUNCATING, WRITE,
+    CREATING, Data, EXTENDED, FOR_READING, FOR_WRITING, FSETSTAT, FSTAT, OPEN, Packet, READ, TRUNCATING, WRITE,
 };
 
 /// Bytes of one request. Every server has to take so many; more of them in one is no faster on loopback.
 const PIECE: u32 = 32 << 10;
 
-/// And where an answer takes long and the server allows it.
+/// And where the server allows more.
 const LARGE_PIECE: u32 = 128 << 10;
 
 /// Answers that take longer than this make pieces large.
@@ -28,13 +32,16 @@ const FAR: Duration = Duration::from_millis(5);
 
 /// Bytes that are in flight at once on one channel.
 const FLIGHT: u64 = 4 << 20;
-const FAR_FLIGHT: u64 = 12 << 20;
+const FAR_FLIGHT: u64 = 8 << 20;
 
 /// Files up to this size are read whole before they are sent, and received whole before they are written.
 const SMALL: u64 = 256 << 10;
 
+/// A file this large is sent over several channels where answers take long.
+const WORTH_LANES: u64 = 8 << 20;
+
 /// Pieces that wait for this machine's disk.
-const WAITING: usize = 64;
+const WAITING: usize = 16;
 
 impl Sftp {
     fn is_far(&self) -> bool {
@@ -42,7 +49,7 @@ impl Sftp {
     }
 
     fn piece(&self, most: Option<u64>) -> u32 {
-        let wanted = if self.is_far() { LARGE_PIECE } else { PIECE };
+        let wanted = std::env::var("OTTO_PIECE").ok().and_then(|w| w.parse().ok()).unwrap_or(LARGE_PIECE);
         most.and_then(|most| u32::try_from(most).ok()).map_or(PIECE, |most| wanted.min(most)).max(1)
     }
 
@@ -55,8 +62,7 @@ impl Sftp {
     }
 
     fn tell(&self, handle: &Handle, at: u64, data: &[u8]) -> Reply {
-        let packet = Packet::with_capacity(WRITE, data.len() + handle.bytes().len() + 16);
-        self.client.send(packet.string(handle.bytes()).long(at).string(data))
+        tell(&self.client, handle, at, data)
     }
 
     /// All that a file holds, however long it says that it is.
@@ -142,7 +148,7 @@ impl Sftp {
     }
 
     pub(super) async fn put_file(&self, upload: Upload<'_>) -> Outcome<()> {
-        let Upload { local, remote, from, len, mode, modified, moved } = upload;
+        let Upload { local, remote, from, len, mode, modified, in_order, moved } = upload;
         // It is written before it has the mode it is to have, which may not allow that.
         let how = FOR_WRITING | CREATING | if from == 0 { TRUNCATING } else { 0 };
         let path = local.to_owned();
@@ -156,17 +162,41 @@ impl Sftp {
         }
         let file = spawn_blocking(move || File::open(path)).await.map_err(|_| gone())??;
         let handle = self.open_file(remote, how, Some(mode & 0o777 | 0o200)).await?;
-        let end = self.send_file(&handle, file, from, &moved).await?;
+        let lanes =
+            if in_order || !self.is_far() || len - from < WORTH_LANES { Vec::new() } else { self.lanes(remote).await };
+        let end = self.send_file(&handle, &lanes, file, from, &moved).await?;
+        for lane in lanes {
+            lane.handle.close(&lane.client).await?.done()?;
+        }
         self.conclude(handle, end, mode, modified).await
     }
 
-    /// Sends a file from `from` to its end; says where that was.
-    async fn send_file(&self, handle: &Handle, file: File, from: u64, moved: &Moved) -> Outcome<u64> {
+    /// Further channels to the same file, as many as there is room for.
+    async fn lanes(&self, remote: &Path) -> Vec<Lane> {
+        let mut opening = Vec::new();
+        while let Ok(place) = Arc::clone(&self.lanes).try_acquire_owned() {
+            opening.push(self.lane(remote, place));
+        }
+        crowd::all(opening).await.into_iter().flatten().collect()
+    }
+
+    async fn lane(&self, remote: &Path, place: OwnedSemaphorePermit) -> Option<Lane> {
+        // One channel less costs time and nothing else.
+        let stream = self.connector.open_stream(Service::Subsystem("sftp")).await.ok()??;
+        let client = Client::start(stream).await.ok()?;
+        let handle =
+            client.open(Packet::new(OPEN).path(remote).number(FOR_WRITING).attributes(None, None)).await.ok()?;
+        Some(Lane { handle, client, _place: place })
+    }
+
+    /// Sends a file from `from` to its end, over all lanes in turn; says where the end was.
+    async fn send_file(&self, handle: &Handle, lanes: &[Lane], file: File, from: u64, moved: &Moved) -> Outcome<u64> {
         let piece = self.piece(self.extensions().longest_write) as usize;
         let most = usize::try_from(self.flight()).unwrap_or(usize::MAX) / piece;
         let (pieces, mut read) = mpsc::channel(8);
         let reading = spawn_blocking(move || read_pieces(&file, from, piece, &pieces));
         let (mut told, mut at): (VecDeque<(u64, Reply)>, u64) = (VecDeque::new(), from);
+        let mut turn = 0_usize;
         while let Some(data) = read.recv().await {
             if told.len() >= most
                 && let Some((length, reply)) = told.pop_front()
@@ -175,8 +205,13 @@ impl Sftp {
                 moved(length);
             }
             let length = data.len() as u64;
-            told.push_back((length, self.tell(handle, at, &data)));
+            let (client, handle) = match turn.checked_sub(1) {
+                Some(lane) => (&lanes[lane].client, &lanes[lane].handle),
+                None => (&self.client, handle),
+            };
+            told.push_back((length, tell(client, handle, at, &data)));
             at += length;
+            turn = (turn + 1) % (lanes.len() + 1);
         }
         reading.await.map_err(|_| gone())??;
         for (length, reply) in told {
@@ -238,6 +273,18 @@ impl Sftp {
         writing.await.map_err(|_| gone())??;
         poured.map(|()| pour.at)
     }
+}
+
+/// A channel of its own to a file that is being sent.
+struct Lane {
+    handle: Handle,
+    client: Client,
+    _place: OwnedSemaphorePermit,
+}
+
+fn tell(client: &Client, handle: &Handle, at: u64, data: &[u8]) -> Reply {
+    let packet = Packet::with_capacity(WRITE, data.len() + handle.bytes().len() + 16);
+    client.send(packet.string(handle.bytes()).long(at).string(data))
 }
 
 /// The pieces of a file, many of them asked for ahead.

@@ -474,6 +474,8 @@ async fn read_all(shared: Arc<Shared>, mut reader: Box<dyn StreamReader>, mut in
 
 async fn write_all(shared: Arc<Shared>, mut writer: Box<dyn StreamWriter>) {
     loop {
+        // Whoever is about to ask for something too gets to: many small requests go in one packet then.
+        tokio::task::yield_now().await;
         let next = {
             let mut state = shared.lock();
             if state.dead.is_some() {
