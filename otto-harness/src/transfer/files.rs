@@ -204,7 +204,7 @@ impl Fault {
 pub(super) fn shown(path: &Path) -> String {
     let text = path.to_string_lossy();
     let plain = |c: char| !c.is_control() && !c.is_whitespace() && !matches!(c, '\'' | '"' | '`');
-    if !text.is_empty() && text.chars().all(plain) { text.into_owned() } else { format!("{path:?}") }
+    if !text.is_empty() && text.chars().all(plain) { text.into_owned() } else { format!("{:?}", path.as_os_str()) }
 }
 
 /// Is told how many more bytes have come or gone; answers whether anybody still wants them.

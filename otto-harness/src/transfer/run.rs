@@ -205,7 +205,7 @@ impl<'a> TransferRun<'a> {
         let began = Instant::now();
         let (verb, count) = (self.verb(), self.sources.len());
         let (dest, first) = (shown(&self.dest), self.sources.first().map(|path| shown(path)).unwrap_or_default());
-        let mut results = sessions.unless_closed(self.work(limit)).await?;
+        let mut results = sessions.unless_closed(Box::pin(self.work(limit))).await?;
         results.duration = began.elapsed();
         for file in &mut results.files {
             file.error = file.error.take().map(|error| error.on_host(sessions.host()).redacted(sessions.redactor()));

@@ -59,8 +59,7 @@ impl FileService {
         let lacks = |what: String| Err(Error::new(ErrorKind::Invalid, what).on_host(host));
         let here = self.sessions.connector().is_this_machine();
         match wanted {
-            None if here => Ok(Arc::new(LocalFiles)),
-            Some(Transfer::Local) if here => Ok(Arc::new(LocalFiles)),
+            None | Some(Transfer::Local) if here => Ok(Arc::new(LocalFiles)),
             Some(Transfer::Local) => {
                 lacks("it is not this machine, so files cannot go there by plain copying".to_owned())
             }

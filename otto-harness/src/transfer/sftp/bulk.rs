@@ -277,10 +277,10 @@ impl Sftp {
                 .map_err(|_| gone())?
                 .map_err(Fault::from);
         }
-        let (pieces, mut waiting) = mpsc::channel::<Data>(WAITING);
+        let (pieces, mut arrived) = mpsc::channel::<Data>(WAITING);
         let writing = spawn_blocking(move || -> io::Result<()> {
             let mut at = from;
-            while let Some(data) = waiting.blocking_recv() {
+            while let Some(data) = arrived.blocking_recv() {
                 local.write_all_at(data.get(), at)?;
                 at += data.len() as u64;
             }

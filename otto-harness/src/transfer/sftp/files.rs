@@ -217,8 +217,8 @@ impl Files for Sftp {
 
     fn create_dir<'a>(&'a self, path: &'a Path, mode: u32) -> Answered<'a, ()> {
         boxed(async move {
-            let made = self.done(Packet::new(MKDIR).path(path).attributes(Some(mode), None)).await;
-            self.explain(made, async {
+            let answer = self.done(Packet::new(MKDIR).path(path).attributes(Some(mode), None)).await;
+            self.explain(answer, async {
                 match self.metadata(path, false).await {
                     Ok(_) => Some(io::ErrorKind::AlreadyExists),
                     Err(_) if self.is_full(path).await => Some(io::ErrorKind::StorageFull),
