@@ -25,6 +25,8 @@ pub struct HostScope(Arc<Inner>);
 struct Inner {
     hosts: Mutex<Vec<Member>>,
     closing: tokio::sync::Mutex<()>,
+    /// Whether it is being closed, or was.
+    begun: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
@@ -63,6 +65,13 @@ impl HostScope {
         self.add(Member { host, own: true });
     }
 
+    /// Comes back when the scope begins to close, at once if it did.
+    pub(crate) async fn closing(&self) {
+        let mut begun = self.0.begun.subscribe();
+        // This holds the sender, so there is no error.
+        let _ = begun.wait_for(|begun| *begun).await;
+    }
+
     fn add(&self, member: Member) {
         let mut hosts = self.0.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         if !hosts.iter().any(|known| known.host.is(&member.host)) {
@@ -77,13 +86,19 @@ impl HostScope {
     /// One of kind [`ErrorKind::Timeout`] that names the hosts that did not close in time.
     #[must_use = "nothing is closed until it is awaited"]
     pub fn close(&self) -> BoxFuture<'static, Result<()>> {
+        self.close_within(ALL)
+    }
+
+    /// As [`close`](Self::close), with another limit for all of them.
+    pub(super) fn close_within(&self, limit: Duration) -> BoxFuture<'static, Result<()>> {
         let scope = self.0.clone();
         Box::pin(async move {
+            scope.begun.send_replace(true);
             let closing = tokio::spawn(async move {
                 // Whoever asks while it is being closed waits until it is.
                 let _one_at_a_time = scope.closing.lock().await;
                 let hosts = std::mem::take(&mut *scope.hosts.lock().unwrap_or_else(PoisonError::into_inner));
-                let left = close_in_order(hosts).await;
+                let left = close_in_order(hosts, limit).await;
                 if left.is_empty() { Ok(()) } else { Err(not_in_time(&left)) }
             });
             closing.await.unwrap_or_else(|_| {
@@ -100,11 +115,11 @@ fn not_in_time(left: &[String]) -> Error {
 }
 
 /// The ids of those that did not close in time.
-async fn close_in_order(members: Vec<Member>) -> Vec<String> {
+async fn close_in_order(members: Vec<Member>, limit: Duration) -> Vec<String> {
     // For all of them now: whatever still runs on any of them ends, and nothing new is begun.
     let all: Vec<_> = members.iter().map(|m| if m.own { m.host.retire() } else { m.host.close() }).collect();
     let hosts: Vec<(&str, Option<&str>)> = members.iter().map(|m| (m.host.id(), m.host.hop())).collect();
-    in_order(&hosts, all, ALL).await
+    in_order(&hosts, all, limit).await
 }
 
 /// Awaits each of `all`, one a host (id, hop), those that hop over a host before that host's own.

@@ -47,3 +47,4 @@ pub use observer::Observer;
 pub(crate) use oneshot::{Oneshot, oneshot};
 pub use run::{ExpectRun, OneshotRun, Run};
 pub use shell::ShellSession;
+pub(crate) use told::Audience;
