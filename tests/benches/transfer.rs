@@ -48,8 +48,8 @@ fn main() -> Any<()> {
         if wanted("delay") {
             let port = relaying.block_on_elsewhere(server.port())?;
             let far = Bench { port, ..bench };
-            far.large("64MB at 50 ms", 64 << 20, 3).await?;
-            far.many_far(200, 3).await?;
+            far.large("256MB at 50 ms", 256 << 20, 1).await?;
+            far.many_far(20, 1).await?;
         }
         Ok::<_, Box<dyn Error + Send + Sync>>(())
     })?;

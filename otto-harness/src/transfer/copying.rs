@@ -133,7 +133,8 @@ impl Copying {
         let modified = about.modified.filter(|_| self.manner.times);
         let moved = self.meter.moved();
         let (len, mode) = (about.len, self.mode(item));
-        files.upload(Upload { local: source, remote: path, from, len, mode, modified, moved }).await?;
+        let in_order = self.manner.resume;
+        files.upload(Upload { local: source, remote: path, from, len, mode, modified, in_order, moved }).await?;
         if self.manner.checksum || from > 0 {
             let there = sha256_of(files, &*self.shell, path).await?;
             let file = File::open(source)?;

@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::transport::BoxFuture;
 
 use super::Transfer;
+use super::plan::side_by_side;
 
 /// What a file, a folder or another thing in a folder is like.
 ///
@@ -203,7 +204,7 @@ impl Fault {
 pub(super) fn shown(path: &Path) -> String {
     let text = path.to_string_lossy();
     let plain = |c: char| !c.is_control() && !c.is_whitespace() && !matches!(c, '\'' | '"' | '`');
-    if !text.is_empty() && text.chars().all(plain) { text.into_owned() } else { format!("{path:?}") }
+    if !text.is_empty() && text.chars().all(plain) { text.into_owned() } else { format!("{:?}", path.as_os_str()) }
 }
 
 /// Is told how many more bytes have come or gone; answers whether anybody still wants them.
@@ -218,6 +219,8 @@ pub(crate) struct Upload<'a> {
     pub(crate) len: u64,
     pub(crate) mode: u32,
     pub(crate) modified: Option<SystemTime>,
+    /// What is there at any time has to be the beginning of the file, without holes.
+    pub(crate) in_order: bool,
     pub(crate) moved: Moved,
 }
 
@@ -251,6 +254,11 @@ pub(crate) trait Files: Send + Sync + fmt::Debug {
     fn width(&self) -> usize;
 
     fn metadata<'a>(&'a self, path: &'a Path, follow: bool) -> BoxFuture<'a, Outcome<Metadata>>;
+
+    /// Of many at once; links are followed.
+    fn metadata_of<'a>(&'a self, paths: &'a [PathBuf]) -> BoxFuture<'a, Vec<Outcome<Metadata>>> {
+        Box::pin(side_by_side(self.width(), paths.iter().map(|path| self.metadata(path, true)).collect()))
+    }
 
     /// The names in a folder, without `.` and `..`, in no order; links are not followed.
     fn list<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Outcome<Vec<(OsString, Metadata)>>>;

@@ -302,6 +302,7 @@ impl HostFs {
     ///
     /// # Errors
     /// If it cannot be made.
+    #[must_use = "no folder is made until it is awaited"]
     pub fn temp_dir(&self) -> BoxFuture<'static, Result<TempDir>> {
         TempDir::make(self.clone())
     }

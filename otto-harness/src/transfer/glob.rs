@@ -21,7 +21,9 @@ pub(super) async fn expand(files: &dyn Files, pattern: &Path) -> Outcome<Vec<Pat
         let plain = !matches!(component, Component::Normal(_)) || !is_pattern(Path::new(part));
         to_be_checked = plain;
         if plain {
-            found.iter_mut().for_each(|path| path.push(part));
+            for path in &mut found {
+                path.push(part);
+            }
         } else if part == "**" {
             found = every_depth(files, found).await?;
         } else {

@@ -29,6 +29,17 @@ pub use temp_dir::TempDir;
 
 /// What files go over.
 ///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> otto::Result<()> {
+/// use otto::Transfer;
+/// let host = otto::Host::local();
+/// // As on a host that has nothing but a shell.
+/// assert!(host.fs().backend(Transfer::Shell).exists("/etc").await?);
+/// # host.close().await
+/// # }
+/// ```
+///
 /// Chosen by what the host has, once a host: this machine's own calls, else SFTP, else SCP, else the shell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]

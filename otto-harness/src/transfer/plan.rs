@@ -52,8 +52,7 @@ pub(super) async fn side_by_side<T>(width: usize, work: Vec<BoxFuture<'_, T>>) -
 
 /// Looks at all of them, side by side.
 async fn look_at(from: &dyn Files, paths: Vec<PathBuf>) -> Vec<(PathBuf, Outcome<Metadata>)> {
-    let looks = paths.iter().map(|path| from.metadata(path, true)).collect();
-    let found = side_by_side(from.width(), looks).await;
+    let found = from.metadata_of(&paths).await;
     paths.into_iter().zip(found).collect()
 }
 
@@ -79,19 +78,13 @@ pub(super) async fn plan(from: &dyn Files, to: &dyn Files, sources: &[PathBuf], 
     let mut taken = HashSet::new();
     for (source, about) in found {
         let target = if into {
-            match own_name(from, &source).await? {
-                Some(name) => dest.join(name),
-                None => {
-                    let text = format!("cannot copy {}: it has no name of its own", shown(&source));
-                    let error = file_error(io::ErrorKind::InvalidInput, text);
-                    plan.failed.push(TransferResult::failed(
-                        source,
-                        dest,
-                        error.hint("name what is in it, as by `/*`"),
-                    ));
-                    continue;
-                }
-            }
+            let Some(name) = own_name(from, &source).await? else {
+                let text = format!("cannot copy {}: it has no name of its own", shown(&source));
+                let error = file_error(io::ErrorKind::InvalidInput, text).hint("name what is in it, as by `/*`");
+                plan.failed.push(TransferResult::failed(source, dest, error));
+                continue;
+            };
+            dest.join(name)
         } else {
             dest.to_owned()
         };
@@ -246,9 +239,11 @@ async fn enter(
     plan: &mut Plan,
 ) -> Result<()> {
     if !is_one_name(name) {
-        let text = format!("the host names {name:?} as a file in {}, which is no name", shown(&folder.item.source));
+        let (source, target) = (folder.item.source.clone(), folder.item.target.clone());
+        let (name, folder) = (shown(Path::new(name)), shown(&folder.item.source));
+        let text = format!("the host names {name} as a file in {folder}, which is no name");
         let error = file_error(io::ErrorKind::InvalidFilename, text);
-        plan.failed.push(TransferResult::failed(&folder.item.source, &folder.item.target, error));
+        plan.failed.push(TransferResult::failed(source, target, error));
         return Ok(());
     }
     let (source, target) = (folder.item.source.join(name), folder.item.target.join(name));

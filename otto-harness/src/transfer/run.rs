@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
 use crate::command::{IntoLimit, Limit};
 use crate::crowd::Crowd;
@@ -205,7 +205,7 @@ impl<'a> TransferRun<'a> {
         let began = Instant::now();
         let (verb, count) = (self.verb(), self.sources.len());
         let (dest, first) = (shown(&self.dest), self.sources.first().map(|path| shown(path)).unwrap_or_default());
-        let mut results = sessions.unless_closed(self.work(limit)).await?;
+        let mut results = sessions.unless_closed(Box::pin(self.work(limit))).await?;
         results.duration = began.elapsed();
         for file in &mut results.files {
             file.error = file.error.take().map(|error| error.on_host(sessions.host()).redacted(sessions.redactor()));
@@ -240,12 +240,11 @@ impl<'a> TransferRun<'a> {
     }
 
     async fn work(mut self, limit: Option<Limit>) -> Result<TransferResults> {
-        let mut late = std::pin::pin!(async {
-            match limit {
-                Some(limit) => sleep(limit.get()).await,
-                None => std::future::pending().await,
-            }
-        });
+        let deadline = limit.map(|limit| tokio::time::Instant::now() + limit.get());
+        let late = async || match deadline {
+            Some(deadline) => sleep_until(deadline).await,
+            None => std::future::pending().await,
+        };
         let too_late = || {
             let limit = limit.map(Limit::get).unwrap_or_default();
             Error::new(ErrorKind::Timeout, format!("it was not done within {limit:?}"))
@@ -260,7 +259,7 @@ impl<'a> TransferRun<'a> {
         };
         let (files, mut plan, unmade) = tokio::select! {
             prepared = preparing => prepared?,
-            () = &mut late => return Err(too_late()),
+            () = late() => return Err(too_late()),
         };
         let mut manner = self.manner;
         let shell = self.service.files(Some(Transfer::Shell)).await?;
@@ -314,7 +313,7 @@ impl<'a> TransferRun<'a> {
                         None => break,
                     },
                     _ = ticks.tick() => say(false),
-                    () = &mut late => break,
+                    () = late() => break,
                 }
             }
             for (number, (item, result)) in plan.files.iter().zip(&mut results).enumerate() {
@@ -331,7 +330,7 @@ impl<'a> TransferRun<'a> {
         let to: &dyn Files = if self.to_host { &*files } else { &LocalFiles };
         tokio::select! {
             unfinished = finish_folders(to, &plan, manner.times) => failed.extend(unfinished),
-            () = &mut late => {}
+            () = late() => {}
         }
         say(true);
         failed.extend(results.into_iter().flatten());

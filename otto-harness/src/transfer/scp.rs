@@ -51,13 +51,12 @@ impl Scp {
     async fn start(sessions: &SessionManager, how: &str, path: &Path) -> Outcome<Self> {
         // Without `--`, which old ones do not know: no path here begins with a dash.
         let script = format!("{}exec scp {how} \"$a\"", paths(&[path])?);
-        match sessions.connector().open_stream(Service::Program(script.into_bytes())).await? {
-            Some(ByteStream { reader, writer }) => Ok(Self { reader, writer, raw: Vec::new() }),
-            None => {
-                let text = "this kind of connection has no streams, which scp needs";
-                Err(Fault::File(io::ErrorKind::Unsupported, text.to_owned()))
-            }
-        }
+        let opened = sessions.connector().open_stream(Service::Program(script.into_bytes())).await?;
+        let Some(ByteStream { reader, writer }) = opened else {
+            let text = "this kind of connection has no streams, which scp needs";
+            return Err(Fault::File(io::ErrorKind::Unsupported, text.to_owned()));
+        };
+        Ok(Self { reader, writer, raw: Vec::new() })
     }
 
     async fn write(&mut self, data: Vec<u8>) -> Outcome<()> {
@@ -175,10 +174,10 @@ pub(super) async fn download(sessions: &SessionManager, download: Download<'_>) 
     let mut words = line.strip_prefix('C').ok_or_else(malformed)?.splitn(3, ' ');
     let size: u64 = words.nth(1).and_then(|size| size.parse().ok()).ok_or_else(malformed)?;
     scp.write(vec![0]).await?;
-    let (pieces, mut waiting) = mpsc::channel::<Vec<u8>>(WAITING);
+    let (pieces, mut arrived) = mpsc::channel::<Vec<u8>>(WAITING);
     let writing = spawn_blocking(move || -> io::Result<()> {
         let mut at = 0;
-        while let Some(data) = waiting.blocking_recv() {
+        while let Some(data) = arrived.blocking_recv() {
             local.write_all_at(&data, at)?;
             at += data.len() as u64;
         }

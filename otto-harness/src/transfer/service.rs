@@ -59,8 +59,7 @@ impl FileService {
         let lacks = |what: String| Err(Error::new(ErrorKind::Invalid, what).on_host(host));
         let here = self.sessions.connector().is_this_machine();
         match wanted {
-            None if here => Ok(Arc::new(LocalFiles)),
-            Some(Transfer::Local) if here => Ok(Arc::new(LocalFiles)),
+            None | Some(Transfer::Local) if here => Ok(Arc::new(LocalFiles)),
             Some(Transfer::Local) => {
                 lacks("it is not this machine, so files cannot go there by plain copying".to_owned())
             }
@@ -127,7 +126,7 @@ impl FileService {
         let stream = self.sessions.connector().open_stream(Service::Subsystem("sftp")).await?;
         let why = match stream {
             None => "the host, or this kind of connection, has no subsystem for it".to_owned(),
-            Some(stream) => match Sftp::start(stream).await {
+            Some(stream) => match Sftp::start(stream, &self.sessions).await {
                 Ok(sftp) => {
                     let sftp = Arc::new(sftp);
                     self.found().sftp = Some(Arc::clone(&sftp));

@@ -49,8 +49,8 @@ impl TempDir {
             // Before it is made: whoever stops waiting for it leaves none.
             let guard = Temporary::folder(&fs.service, fs.wanted, path.clone());
             let make = |files: Arc<dyn Files>, path: PathBuf| async move { files.create_dir(&path, 0o700).await };
-            let made = fs.call("make the folder", &path, Ok(()), make);
-            match made.await {
+            let call = fs.call("make the folder", &path, Ok(()), make);
+            match call.await {
                 Ok(()) => Ok(Self { guard: Some(guard), path, fs }),
                 Err(error) => {
                     if error.kind() == crate::ErrorKind::File(io::ErrorKind::AlreadyExists) {

@@ -4,23 +4,27 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::spawn_blocking;
 
+use crate::crowd;
 use crate::transfer::files::{Download, Fault, Moved, Outcome, Upload};
+use crate::transport::{BoxFuture, Service};
 
-use super::client::{Handle, Reply};
+use super::client::{Client, Handle, Reply};
 use super::files::Sftp;
 use super::wire::{
-    CREATING, Data, EXTENDED, FOR_READING, FOR_WRITING, FSETSTAT, FSTAT, Packet, READ, TRUNCATING, WRITE,
+    Answer, CREATING, Data, EXTENDED, FOR_READING, FOR_WRITING, FSETSTAT, FSTAT, OPEN, Packet, READ, TRUNCATING, WRITE,
 };
 
 /// Bytes of one request. Every server has to take so many; more of them in one is no faster on loopback.
 const PIECE: u32 = 32 << 10;
 
-/// And where an answer takes long and the server allows it.
+/// And where the server allows more.
 const LARGE_PIECE: u32 = 128 << 10;
 
 /// Answers that take longer than this make pieces large.
@@ -28,22 +32,27 @@ const FAR: Duration = Duration::from_millis(5);
 
 /// Bytes that are in flight at once on one channel.
 const FLIGHT: u64 = 4 << 20;
-const FAR_FLIGHT: u64 = 12 << 20;
+const FAR_FLIGHT: u64 = 8 << 20;
 
 /// Files up to this size are read whole before they are sent, and received whole before they are written.
 const SMALL: u64 = 256 << 10;
 
+/// What OpenSSH takes on one channel before it has to say that it took it.
+const FLIGHT_OF_A_LANE: u64 = 2 << 20;
+
+/// A file this large is sent over several channels where answers take long.
+const WORTH_LANES: u64 = 8 << 20;
+
 /// Pieces that wait for this machine's disk.
-const WAITING: usize = 64;
+const WAITING: usize = 16;
 
 impl Sftp {
     fn is_far(&self) -> bool {
         self.client.round > FAR
     }
 
-    fn piece(&self, most: Option<u64>) -> u32 {
-        let wanted = if self.is_far() { LARGE_PIECE } else { PIECE };
-        most.and_then(|most| u32::try_from(most).ok()).map_or(PIECE, |most| wanted.min(most)).max(1)
+    fn piece(most: Option<u64>) -> u32 {
+        most.and_then(|most| u32::try_from(most).ok()).map_or(PIECE, |most| LARGE_PIECE.min(most)).max(1)
     }
 
     fn flight(&self) -> u64 {
@@ -55,13 +64,12 @@ impl Sftp {
     }
 
     fn tell(&self, handle: &Handle, at: u64, data: &[u8]) -> Reply {
-        let packet = Packet::with_capacity(WRITE, data.len() + handle.bytes().len() + 16);
-        self.client.send(packet.string(handle.bytes()).long(at).string(data))
+        tell(&self.client, handle, at, data)
     }
 
     /// All that a file holds, however long it says that it is.
     pub(super) async fn contents(&self, handle: &Handle) -> Outcome<Vec<u8>> {
-        let piece = self.piece(self.extensions().longest_read);
+        let piece = Self::piece(self.extensions().longest_read);
         // The first bytes and the size at once: most files are small.
         let (first, about) = (self.ask(handle, 0, piece), self.client.send(Packet::new(FSTAT).string(handle.bytes())));
         let Some(first) = first.await?.into_data()? else { return Ok(Vec::new()) };
@@ -83,7 +91,7 @@ impl Sftp {
     /// The pieces of a file from `from` on, in order. A file of unknown size is read to its end; one that was found to have
     /// a size, to that.
     fn pour<'a>(&'a self, handle: &'a Handle, from: u64, size: u64) -> Pour<'a> {
-        let piece = self.piece(self.extensions().longest_read);
+        let piece = Self::piece(self.extensions().longest_read);
         Pour { sftp: self, handle, size, piece, flight: self.flight(), asked: VecDeque::new(), next: from, at: from }
     }
 
@@ -98,7 +106,7 @@ impl Sftp {
     }
 
     pub(super) async fn write_bytes(&self, handle: &Handle, data: &[u8]) -> Outcome<()> {
-        let piece = self.piece(self.extensions().longest_write) as usize;
+        let piece = Self::piece(self.extensions().longest_write) as usize;
         let most = usize::try_from(self.flight()).unwrap_or(usize::MAX) / piece;
         let (mut told, mut at) = (VecDeque::new(), 0);
         for part in data.chunks(piece) {
@@ -142,7 +150,7 @@ impl Sftp {
     }
 
     pub(super) async fn put_file(&self, upload: Upload<'_>) -> Outcome<()> {
-        let Upload { local, remote, from, len, mode, modified, moved } = upload;
+        let Upload { local, remote, from, len, mode, modified, in_order, moved } = upload;
         // It is written before it has the mode it is to have, which may not allow that.
         let how = FOR_WRITING | CREATING | if from == 0 { TRUNCATING } else { 0 };
         let path = local.to_owned();
@@ -156,32 +164,91 @@ impl Sftp {
         }
         let file = spawn_blocking(move || File::open(path)).await.map_err(|_| gone())??;
         let handle = self.open_file(remote, how, Some(mode & 0o777 | 0o200)).await?;
-        let end = self.send_file(&handle, file, from, &moved).await?;
+        let several = !in_order && self.is_far() && len - from >= WORTH_LANES;
+        let end = self.send_file(&handle, several.then_some(remote), file, from, &moved).await?;
         self.conclude(handle, end, mode, modified).await
     }
 
-    /// Sends a file from `from` to its end; says where that was.
-    async fn send_file(&self, handle: &Handle, file: File, from: u64, moved: &Moved) -> Outcome<u64> {
-        let piece = self.piece(self.extensions().longest_write) as usize;
-        let most = usize::try_from(self.flight()).unwrap_or(usize::MAX) / piece;
+    /// Further channels to the same file, as many as there is room for.
+    async fn lanes(&self, remote: &Path) -> Vec<Lane> {
+        let mut opening = Vec::new();
+        while let Ok(place) = Arc::clone(&self.lanes).try_acquire_owned() {
+            opening.push(self.lane(remote, place));
+        }
+        crowd::all(opening).await.into_iter().flatten().collect()
+    }
+
+    async fn lane(&self, remote: &Path, place: OwnedSemaphorePermit) -> Option<Lane> {
+        // One channel less costs time and nothing else.
+        let stream = self.connector.open_stream(Service::Subsystem("sftp")).await.ok()??;
+        let client = Client::start(stream).await.ok()?;
+        let handle =
+            client.open(Packet::new(OPEN).path(remote).number(FOR_WRITING).attributes(None, None)).await.ok()?;
+        Some(Lane { handle, client, _place: place })
+    }
+
+    /// Sends a file from `from` to its end; says where that was. With its path, it goes over further channels too, in turn,
+    /// as soon as they are there.
+    async fn send_file(
+        &self,
+        handle: &Handle,
+        several: Option<&Path>,
+        file: File,
+        from: u64,
+        moved: &Moved,
+    ) -> Outcome<u64> {
+        let piece = Self::piece(self.extensions().longest_write) as usize;
         let (pieces, mut read) = mpsc::channel(8);
         let reading = spawn_blocking(move || read_pieces(&file, from, piece, &pieces));
-        let (mut told, mut at): (VecDeque<(u64, Reply)>, u64) = (VecDeque::new(), from);
-        while let Some(data) = read.recv().await {
-            if told.len() >= most
-                && let Some((length, reply)) = told.pop_front()
-            {
-                settle(reply).await?;
-                moved(length);
-            }
+        let mut opening: Option<BoxFuture<'_, Vec<Lane>>> = several.map(|path| Box::pin(self.lanes(path)) as _);
+        let mut lanes: Vec<Lane> = Vec::new();
+        // What one channel does not take at once would keep the others waiting.
+        let mut flight = if opening.is_some() { FLIGHT_OF_A_LANE } else { self.flight() };
+        let (mut told, mut at, mut turn): (VecDeque<(u64, Reply)>, u64, usize) = (VecDeque::new(), from, 0);
+        let mut in_flight = 0;
+        loop {
+            let opened = async {
+                match &mut opening {
+                    Some(opening) => opening.await,
+                    None => std::future::pending().await,
+                }
+            };
+            let data = tokio::select! {
+                biased;
+                opened = opened => {
+                    opening = None;
+                    flight = FLIGHT_OF_A_LANE * (opened.len() as u64 + 1);
+                    lanes = opened;
+                    continue;
+                }
+                // One answer makes room for more.
+                Some((length, answer)) = answered(&mut told), if in_flight >= flight => {
+                    answer?.done()?;
+                    in_flight -= length;
+                    moved(length);
+                    continue;
+                }
+                data = read.recv(), if in_flight < flight => data,
+            };
+            let Some(data) = data else { break };
             let length = data.len() as u64;
-            told.push_back((length, self.tell(handle, at, &data)));
+            let (client, handle) = match turn.checked_sub(1).and_then(|lane| lanes.get(lane)) {
+                Some(lane) => (&lane.client, &lane.handle),
+                None => (&self.client, handle),
+            };
+            told.push_back((length, tell(client, handle, at, &data)));
             at += length;
+            in_flight += length;
+            turn = (turn + 1) % (lanes.len() + 1);
         }
+        drop(opening);
         reading.await.map_err(|_| gone())??;
         for (length, reply) in told {
             settle(reply).await?;
             moved(length);
+        }
+        for lane in lanes {
+            lane.handle.close(&lane.client).await?.done()?;
         }
         Ok(at)
     }
@@ -210,10 +277,10 @@ impl Sftp {
                 .map_err(|_| gone())?
                 .map_err(Fault::from);
         }
-        let (pieces, mut waiting) = mpsc::channel::<Data>(WAITING);
+        let (pieces, mut arrived) = mpsc::channel::<Data>(WAITING);
         let writing = spawn_blocking(move || -> io::Result<()> {
             let mut at = from;
-            while let Some(data) = waiting.blocking_recv() {
+            while let Some(data) = arrived.blocking_recv() {
                 local.write_all_at(data.get(), at)?;
                 at += data.len() as u64;
             }
@@ -238,6 +305,18 @@ impl Sftp {
         writing.await.map_err(|_| gone())??;
         poured.map(|()| pour.at)
     }
+}
+
+/// A channel of its own to a file that is being sent.
+struct Lane {
+    handle: Handle,
+    client: Client,
+    _place: OwnedSemaphorePermit,
+}
+
+fn tell(client: &Client, handle: &Handle, at: u64, data: &[u8]) -> Reply {
+    let packet = Packet::with_capacity(WRITE, data.len() + handle.bytes().len() + 16);
+    client.send(packet.string(handle.bytes()).long(at).string(data))
 }
 
 /// The pieces of a file, many of them asked for ahead.
@@ -313,6 +392,14 @@ fn read_pieces(file: &File, mut at: u64, piece: usize, pieces: &mpsc::Sender<Vec
             return Ok(());
         }
     }
+}
+
+/// The answer to the oldest of them, with what belongs to it; none if there is none. Dropping this loses nothing.
+async fn answered(told: &mut VecDeque<(u64, Reply)>) -> Option<(u64, Outcome<Answer>)> {
+    let (length, reply) = told.front_mut()?;
+    let (length, answer) = (*length, reply.await);
+    told.pop_front();
+    Some((length, answer))
 }
 
 async fn settle(reply: Reply) -> Outcome<()> {

@@ -46,6 +46,7 @@ pub(super) struct Client {
 
 /// What the server can do beyond the draft.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that a server can do")]
 pub(super) struct Extensions {
     pub(super) posix_rename: bool,
     pub(super) statvfs: bool,
@@ -395,28 +396,24 @@ struct Inward {
 impl Inward {
     /// The next whole packet: its kind and what follows.
     fn next(&mut self) -> Result<Option<(u8, Vec<u8>)>, String> {
-        let (mut packet, length) = match self.begun.take() {
-            Some(begun) => begun,
-            None => {
-                let Some(head) = self.raw.get(self.at..self.at + 4) else {
-                    self.raw.drain(..self.at);
-                    self.at = 0;
-                    return Ok(None);
-                };
-                let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
-                if length == 0 || length > LONGEST {
-                    let start: String = String::from_utf8_lossy(&self.raw[self.at..])
-                        .chars()
-                        .filter(|c| !c.is_control())
-                        .take(80)
-                        .collect();
-                    return Err(format!(
-                        "what answers is no SFTP server: it said `{start}`; start-up files of the account that print do this"
-                    ));
-                }
-                self.at += 4;
-                (Vec::with_capacity(length), length)
+        let (mut packet, length) = if let Some(begun) = self.begun.take() {
+            begun
+        } else {
+            let Some(head) = self.raw.get(self.at..self.at + 4) else {
+                self.raw.drain(..self.at);
+                self.at = 0;
+                return Ok(None);
+            };
+            let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
+            if length == 0 || length > LONGEST {
+                let start = String::from_utf8_lossy(&self.raw[self.at..]);
+                let start: String = start.chars().filter(|c| !c.is_control()).take(80).collect();
+                return Err(format!(
+                    "what answers is no SFTP server: it said `{start}`; start-up files of the account that print do this"
+                ));
             }
+            self.at += 4;
+            (Vec::with_capacity(length), length)
         };
         let here = &self.raw[self.at..];
         let taken = here.len().min(length - packet.len());
@@ -474,6 +471,8 @@ async fn read_all(shared: Arc<Shared>, mut reader: Box<dyn StreamReader>, mut in
 
 async fn write_all(shared: Arc<Shared>, mut writer: Box<dyn StreamWriter>) {
     loop {
+        // Whoever is about to ask for something too gets to: many small requests go in one packet then.
+        tokio::task::yield_now().await;
         let next = {
             let mut state = shared.lock();
             if state.dead.is_some() {

@@ -8,13 +8,17 @@ use std::future::Future;
 use std::io;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
+
+use tokio::sync::Semaphore;
 
 use crate::crowd;
 use crate::error::Error;
+use crate::session::SessionManager;
 use crate::transfer::Transfer;
 use crate::transfer::files::{Download, Fault, FileType, Files, Metadata, Outcome, Upload, Writing};
-use crate::transport::{BoxFuture, ByteStream};
+use crate::transport::{BoxFuture, ByteStream, Connector};
 
 use super::client::{Client, Extensions, Handle};
 use super::wire::{
@@ -22,16 +26,25 @@ use super::wire::{
     OPENDIR, Packet, READDIR, REALPATH, REMOVE, RENAME, RMDIR, SETSTAT, STAT, TRUNCATING,
 };
 
+/// How many channels beside the first one may carry one file where answers take long: a server takes 2 MB on each before
+/// it has to say that it took them.
+const LANES: usize = 4;
+
 /// The files of a host with an SFTP server.
 #[derive(Debug)]
 pub(crate) struct Sftp {
     pub(super) client: Client,
+    /// What opens further channels.
+    pub(super) connector: Arc<dyn Connector>,
+    /// How many further channels there may be.
+    pub(super) lanes: Arc<Semaphore>,
 }
 
 impl Sftp {
     /// Over a stream to the host's SFTP subsystem. `Err(Ok(why))` if there is no SFTP server behind it.
-    pub(crate) async fn start(stream: ByteStream) -> Result<Self, Result<String, Error>> {
-        Ok(Self { client: Client::start(stream).await? })
+    pub(crate) async fn start(stream: ByteStream, sessions: &SessionManager) -> Result<Self, Result<String, Error>> {
+        let connector = Arc::clone(sessions.connector());
+        Ok(Self { client: Client::start(stream).await?, connector, lanes: Arc::new(Semaphore::new(LANES)) })
     }
 
     pub(crate) fn is_alive(&self) -> bool {
@@ -204,8 +217,8 @@ impl Files for Sftp {
 
     fn create_dir<'a>(&'a self, path: &'a Path, mode: u32) -> Answered<'a, ()> {
         boxed(async move {
-            let made = self.done(Packet::new(MKDIR).path(path).attributes(Some(mode), None)).await;
-            self.explain(made, async {
+            let answer = self.done(Packet::new(MKDIR).path(path).attributes(Some(mode), None)).await;
+            self.explain(answer, async {
                 match self.metadata(path, false).await {
                     Ok(_) => Some(io::ErrorKind::AlreadyExists),
                     Err(_) if self.is_full(path).await => Some(io::ErrorKind::StorageFull),

@@ -14,6 +14,7 @@ pub(super) enum Stat {
 }
 
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one tool that a host has")]
 pub(super) struct Tools {
     pub(super) stat: Stat,
     pub(super) encoder: Encoder,
@@ -59,7 +60,7 @@ impl Tools {
     }
 
     /// A shell function `s` that says mode, size, time, user and group of `$1`; with links followed or not.
-    pub(super) fn stat_function(&self, follow: bool) -> String {
+    pub(super) fn stat_function(self, follow: bool) -> String {
         let l = if follow { "-L " } else { "" };
         match self.stat {
             Stat::Gnu => format!("s() {{ stat {l}-c '%f %s %Y %u %g' \"$1\"; }}\n"),

@@ -53,6 +53,7 @@ pub(super) enum Taken {
 }
 
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct State {
     chunks: VecDeque<(Stream, Vec<u8>)>,
     held: usize,
