@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::mistake::Mistake;
 use crate::redact::Redactor;
@@ -102,8 +103,10 @@ impl fmt::Display for Phase {
 /// assert_eq!(error.kind(), otto::ErrorKind::Lab);
 /// assert!(error.to_string().contains(":1:7"), "{error}");
 /// ```
+#[derive(Clone)]
 pub struct Error(Box<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     message: Cow<'static, str>,
@@ -111,7 +114,8 @@ struct Inner {
     session: Option<String>,
     command: Option<String>,
     hint: Option<Cow<'static, str>>,
-    source: Option<Source>,
+    /// Shared by the copies of an error, which several who waited for one thing get.
+    source: Option<Arc<dyn StdError + Send + Sync + 'static>>,
     mistakes: Vec<Mistake>,
 }
 
@@ -161,7 +165,7 @@ impl Error {
     /// With its cause.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Source>) -> Self {
-        self.0.source = Some(source.into());
+        self.0.source = Some(Arc::from(source.into()));
         self
     }
 
@@ -169,21 +173,6 @@ impl Error {
     pub(crate) fn with_mistakes(mut self, mistakes: Vec<Mistake>) -> Self {
         self.0.mistakes = mistakes;
         self
-    }
-
-    /// The same error for another who waited for the same thing. Its cause is kept as text.
-    pub(crate) fn again(&self) -> Self {
-        let inner = &*self.0;
-        Self(Box::new(Inner {
-            kind: inner.kind,
-            message: inner.message.clone(),
-            host: inner.host.clone(),
-            session: inner.session.clone(),
-            command: inner.command.clone(),
-            hint: inner.hint.clone(),
-            source: inner.source.as_ref().map(|source| source.to_string().into()),
-            mistakes: inner.mistakes.clone(),
-        }))
     }
 
     /// The same error with no secret in any of its texts. A cause that shows none stays as it is.
@@ -211,9 +200,9 @@ impl Error {
         if let Some(source) = &inner.source {
             let shown = chain(&**source);
             if let Cow::Owned(clean) = redactor.text(&shown) {
-                inner.source = Some(clean.into());
+                inner.source = Some(Arc::from(Source::from(clean)));
             } else if let Cow::Owned(_) = redactor.text(&format!("{source:?}")) {
-                inner.source = Some(shown.into());
+                inner.source = Some(Arc::from(Source::from(shown)));
             }
         }
         self

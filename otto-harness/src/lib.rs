@@ -21,6 +21,7 @@ pub mod host;
 pub mod context;
 pub mod fleet;
 pub mod prelude;
+pub mod repeat;
 pub mod reservations;
 
 #[doc(hidden)]
@@ -34,7 +35,7 @@ pub use context::{
     open_context, reset_context, run_on_all_hosts, set_context, try_get_context,
 };
 pub use error::{Error, ErrorKind, Phase, Result};
-pub use fleet::{DoForAll, HostResults, HostResultsExt, RunOnAll};
+pub use fleet::{DoForAll, HostOutputs, HostResults, HostResultsExt, RunOnAll};
 pub use host::{Host, SerialHost, SshHost, TelnetHost};
 pub use indexmap::IndexMap;
 pub use lab::{
@@ -42,6 +43,7 @@ pub use lab::{
     ReservationConfig, Secret, SshOptions, Term,
 };
 pub use mistake::Mistake;
+pub use repeat::{Missed, RepeatRunner, StartRepeat};
 pub use reservations::{
     JsonReservations, NoReservations, Reservation, ReservationBackend, ReservationGate, check_reservations,
     required_resources,

@@ -25,6 +25,8 @@ pub struct HostScope(Arc<Inner>);
 struct Inner {
     hosts: Mutex<Vec<Member>>,
     closing: tokio::sync::Mutex<()>,
+    /// Whether it is being closed, or was.
+    begun: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
@@ -63,6 +65,13 @@ impl HostScope {
         self.add(Member { host, own: true });
     }
 
+    /// Comes back when the scope begins to close, at once if it did.
+    pub(crate) async fn closing(&self) {
+        let mut begun = self.0.begun.subscribe();
+        // This holds the sender, so there is no error.
+        let _ = begun.wait_for(|begun| *begun).await;
+    }
+
     fn add(&self, member: Member) {
         let mut hosts = self.0.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         if !hosts.iter().any(|known| known.host.is(&member.host)) {
@@ -79,6 +88,7 @@ impl HostScope {
     pub fn close(&self) -> BoxFuture<'static, Result<()>> {
         let scope = self.0.clone();
         Box::pin(async move {
+            scope.begun.send_replace(true);
             let closing = tokio::spawn(async move {
                 // Whoever asks while it is being closed waits until it is.
                 let _one_at_a_time = scope.closing.lock().await;

@@ -205,11 +205,11 @@ struct Unreachable(Error);
 
 impl Connector for Unreachable {
     fn open_shell(&self) -> BoxFuture<'_, Result<Box<dyn Transport>>> {
-        Box::pin(async { Err(self.0.again()) })
+        Box::pin(async { Err(self.0.clone()) })
     }
 
     fn exec(&self, _: Exec) -> BoxFuture<'_, Result<Box<dyn Transport>>> {
-        Box::pin(async { Err(self.0.again()) })
+        Box::pin(async { Err(self.0.clone()) })
     }
 
     fn close(&self) -> BoxFuture<'_, bool> {
