@@ -78,13 +78,13 @@ impl LabCatalog {
 
     /// The same, with the OS profiles of `otto.toml`, and where they stand.
     pub(super) fn with_profiles<P: AsRef<Path>>(
-        profiles: Option<(Arc<Source>, Node)>,
+        profiles: Option<&(Arc<Source>, Node)>,
         paths: impl IntoIterator<Item = P>,
     ) -> Self {
         let mut problems = Vec::new();
         let mut sources: Vec<(Arc<Source>, Parse)> = Vec::new();
         let mut seen = HashSet::new();
-        let mut base = profiles.as_ref().map_or(0, |(source, _)| source.end());
+        let mut base = profiles.map_or(0, |(source, _)| source.end());
         for path in paths {
             for file in lab_files(path.as_ref(), &mut problems) {
                 // A file that is named and lies in a folder that is named is one file.
@@ -115,7 +115,7 @@ impl LabCatalog {
 
     fn of(
         builtin: Vec<BuiltinLab>,
-        profiles: Option<(Arc<Source>, Node)>,
+        profiles: Option<&(Arc<Source>, Node)>,
         parsed: Vec<(Arc<Source>, Parse)>,
         mut problems: Vec<Problem>,
     ) -> Self {
@@ -131,7 +131,7 @@ impl LabCatalog {
         if let Some(first) = sources.first() {
             let reader = Reader::among(first, &sources);
             let all: Vec<&Node> = roots.iter().collect();
-            let context = schema::Context::of(&reader, &all, profiles.as_ref().map(|(_, table)| table));
+            let context = schema::Context::of(&reader, &all, profiles.map(|(_, table)| table));
             for root in &roots {
                 let Some(file) = schema::read(&reader, root, &context) else { continue };
                 let taken = file.labs().find(|lab| builtin.iter().any(|builtin| builtin.name == *lab));

@@ -77,6 +77,7 @@ pub enum WhyNot {
 
 impl Choice {
     /// All hosts that the test holds, and how, in lab order. One that is asked for in both modes is held alone.
+    #[must_use]
     pub fn hosts(&self) -> impl ExactSizeIterator<Item = (&str, Mode)> {
         self.hosts.iter().map(|(id, mode)| (&**id, *mode))
     }
@@ -88,6 +89,7 @@ impl Choice {
     }
 
     /// The names and the ids of their hosts, in the order in which they were asked for.
+    #[must_use]
     pub fn bindings(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
         self.bound.iter().map(|bound| (&*bound.name, &*bound.host))
     }
@@ -147,9 +149,9 @@ impl Lab {
     /// [`ErrorKind::Host`] if nothing fits a need, or the names outnumber the hosts that fit; it says what there is.
     /// [`ErrorKind::Invalid`] if two needs have one name.
     pub fn choose(&self, needs: &[Need]) -> Result<Choice> {
-        let mut held: IndexMap<usize, Mode> = IndexMap::new();
+        let mut all: IndexMap<usize, Mode> = IndexMap::new();
         let mut hold = |index: usize, mode: Mode| {
-            let held = held.entry(index).or_insert(mode);
+            let held = all.entry(index).or_insert(mode);
             if mode == Mode::Exclusive {
                 *held = mode;
             }
@@ -160,7 +162,9 @@ impl Lab {
             let fit = self.fitting(need)?;
             let Some(name) = need.name() else {
                 unnamed.push((need.to_string(), fit.len()));
-                fit.into_iter().for_each(|index| hold(index, need.held()));
+                for index in fit {
+                    hold(index, need.held());
+                }
                 continue;
             };
             if named.iter().any(|(other, ..)| *other == name) {
@@ -177,8 +181,8 @@ impl Lab {
             let fit = fit.iter().map(id).collect();
             bound.push(Bound { name: (*name).to_owned(), need: need.to_string(), host: id(index), fit });
         }
-        held.sort_unstable_keys();
-        Ok(Choice { hosts: held.iter().map(|(index, mode)| (id(index), *mode)).collect(), bound, unnamed })
+        all.sort_unstable_keys();
+        Ok(Choice { hosts: all.iter().map(|(index, mode)| (id(index), *mode)).collect(), bound, unnamed })
     }
 
     /// The places in the lab of the hosts that fit, at least one.
@@ -227,7 +231,7 @@ impl Lab {
         let mut hosts: Vec<usize> = short.iter().flat_map(|index| &named[*index].2).copied().collect();
         hosts.sort_unstable();
         hosts.dedup();
-        let names: Vec<String> =
+        let contending: Vec<String> =
             short.iter().map(|index| format!("{} = {}", named[*index].0, named[*index].1)).collect();
         let ids: Vec<&str> = hosts.iter().filter_map(|index| self.at(*index)).map(|host| &*host.id).collect();
         Error::new(
@@ -235,7 +239,7 @@ impl Lab {
             format!(
                 "lab `{}` has too few hosts: {} need {} of them, and {} fit: {}",
                 self.name(),
-                names.join(", "),
+                contending.join(", "),
                 short.len(),
                 ids.len(),
                 some_of(&ids)

@@ -91,7 +91,7 @@ impl ProjectConfig {
     /// The labs that it leads to.
     #[must_use]
     pub fn catalog(&self) -> LabCatalog {
-        LabCatalog::with_profiles(self.profiles.clone(), &self.lab_paths)
+        LabCatalog::with_profiles(self.profiles.as_ref(), &self.lab_paths)
     }
 }
 

@@ -197,7 +197,7 @@ impl<'de> Deserializer<'de> for From<'_, 'de> {
             Value::Number(value) => visitor.visit_f64(*value),
             Value::Text(text) => visitor.visit_borrowed_str(text),
             Value::List(items) => visitor.visit_seq(Items { of: self, items: items.iter() }),
-            Value::Table(entries) => visitor.visit_map(Entries { of: self, entries: entries.iter(), now: None }),
+            Value::Table(entries) => visitor.visit_map(Entries { of: self, rest: entries.iter(), now: None }),
         }
     }
 
@@ -339,7 +339,7 @@ impl<'de> MapAccess<'de> for Fields<'_, 'de> {
 /// All entries of a table.
 struct Entries<'r, 'de> {
     of: From<'r, 'de>,
-    entries: std::slice::Iter<'de, Entry>,
+    rest: std::slice::Iter<'de, Entry>,
     now: Option<&'de Entry>,
 }
 
@@ -347,7 +347,7 @@ impl<'de> MapAccess<'de> for Entries<'_, 'de> {
     type Error = Fault;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Fault> {
-        self.now = self.entries.next();
+        self.now = self.rest.next();
         self.now.map(|entry| seed.deserialize(Key(entry))).transpose()
     }
 

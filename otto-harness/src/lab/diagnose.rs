@@ -73,7 +73,9 @@ impl fmt::Display for Problem {
 pub(crate) fn illustrate(problems: &mut [Problem], sources: &[Arc<Source>]) {
     problems.sort_by(|a, b| a.key().cmp(&b.key()));
     for problem in problems.iter_mut().take(ILLUSTRATED) {
-        sources.iter().for_each(|source| problem.illustrate(source, false));
+        for source in sources {
+            problem.illustrate(source, false);
+        }
     }
 }
 
@@ -143,9 +145,9 @@ impl<'a> Reader<'a> {
         let mut problems = self.problems.into_inner();
         problems.sort_by(|a, b| a.key().cmp(&b.key()));
         for problem in problems.iter_mut().take(ILLUSTRATED) {
-            std::iter::once(self.source)
-                .chain(self.others.iter().map(|other| &**other))
-                .for_each(|source| problem.illustrate(source, false));
+            for source in std::iter::once(self.source).chain(self.others.iter().map(|other| &**other)) {
+                problem.illustrate(source, false);
+            }
         }
         problems
     }

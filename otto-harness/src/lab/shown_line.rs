@@ -109,7 +109,7 @@ pub(super) fn of(text: &str, at: usize, strict: bool) -> Line {
     }
     let end = shown.text.len();
     let marked = shown.marked.unwrap_or(end..end);
-    cut(shown.text, marked)
+    cut(&shown.text, &marked)
 }
 
 /// Whether the line is the header of a TOML table, `[a.b]` or `[[a]]`: names, and no values.
@@ -122,7 +122,7 @@ fn is_header(line: &str) -> bool {
 }
 
 /// At most [`AROUND`] characters on either side of the mark, and as many of it.
-fn cut(text: String, marked: Range<usize>) -> Line {
+fn cut(text: &str, marked: &Range<usize>) -> Line {
     let back = |from: usize, count: usize| text[..from].char_indices().nth_back(count).map(|(at, _)| at);
     let on = |from: usize, count: usize| text[from..].char_indices().nth(count).map(|(at, _)| from + at);
     let end = on(marked.start, AROUND).map_or(marked.end, |limit| marked.end.min(limit));

@@ -41,7 +41,7 @@ fn secret_files_are_read_with_care() {
     assert!(refused(0o600, b"").contains("is empty"));
     assert!(refused(0o600, b"\n").contains("is empty"));
     assert!(refused(0o600, b"\xff").contains("is not UTF-8"));
-    assert!(refused(0o600, &[b'x'; 1 << 17]).contains("is the most"));
+    assert!(refused(0o600, &vec![b'x'; 1 << 17]).contains("is the most"));
     std::fs::remove_file(&secret).unwrap();
     std::fs::create_dir(&secret).unwrap();
     assert!(Lab::load("bench", [&lab]).unwrap_err().to_string().contains("not a regular file"));
