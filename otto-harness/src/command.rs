@@ -256,6 +256,13 @@ macro_rules! one_command {
 }
 one_command!(&str, String, &String, std::borrow::Cow<'_, str>, ShellCommand);
 
+impl IntoCommands for () {
+    /// None: for what needs no commands, such as a closure that is repeated.
+    fn into_commands(self) -> Vec<ShellCommand> {
+        Vec::new()
+    }
+}
+
 impl IntoCommands for &ShellCommand {
     fn into_commands(self) -> Vec<ShellCommand> {
         vec![self.clone()]

@@ -7,7 +7,9 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
+use crate::mistake::Mistake;
 use crate::redact::Redactor;
 
 /// A result whose error is otto's unless said otherwise.
@@ -103,8 +105,10 @@ impl fmt::Display for Phase {
 /// assert_eq!(error.kind(), otto::ErrorKind::Lab);
 /// assert!(error.to_string().contains(":1:7"), "{error}");
 /// ```
+#[derive(Clone)]
 pub struct Error(Box<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     message: Cow<'static, str>,
@@ -112,7 +116,9 @@ struct Inner {
     session: Option<String>,
     command: Option<String>,
     hint: Option<Cow<'static, str>>,
-    source: Option<Source>,
+    /// Shared by the copies of an error, which several who waited for one thing get.
+    source: Option<Arc<dyn StdError + Send + Sync + 'static>>,
+    mistakes: Vec<Mistake>,
 }
 
 impl Error {
@@ -126,6 +132,7 @@ impl Error {
             command: None,
             hint: None,
             source: None,
+            mistakes: Vec::new(),
         }))
     }
 
@@ -160,22 +167,14 @@ impl Error {
     /// With its cause.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Source>) -> Self {
-        self.0.source = Some(source.into());
+        self.0.source = Some(Arc::from(source.into()));
         self
     }
 
-    /// The same error for another who waited for the same thing. Its cause is kept as text.
-    pub(crate) fn again(&self) -> Self {
-        let inner = &*self.0;
-        Self(Box::new(Inner {
-            kind: inner.kind,
-            message: inner.message.clone(),
-            host: inner.host.clone(),
-            session: inner.session.clone(),
-            command: inner.command.clone(),
-            hint: inner.hint.clone(),
-            source: inner.source.as_ref().map(|source| source.to_string().into()),
-        }))
+    /// With the mistakes in files that it is about.
+    pub(crate) fn with_mistakes(mut self, mistakes: Vec<Mistake>) -> Self {
+        self.0.mistakes = mistakes;
+        self
     }
 
     /// The same error with no secret in any of its texts. A cause that shows none stays as it is.
@@ -189,6 +188,12 @@ impl Error {
                 *text = clean.into();
             }
         }
+        for mistake in &mut inner.mistakes {
+            if let Cow::Owned(clean) = redactor.text(&mistake.message) {
+                mistake.message = clean;
+            }
+            mistake.line = mistake.line.take().filter(|line| matches!(redactor.text(&line.text), Cow::Borrowed(_)));
+        }
         for text in [&mut inner.host, &mut inner.session, &mut inner.command].into_iter().flatten() {
             if let Cow::Owned(clean) = redactor.text(text) {
                 *text = clean;
@@ -197,9 +202,9 @@ impl Error {
         if let Some(source) = &inner.source {
             let shown = chain(&**source);
             if let Cow::Owned(clean) = redactor.text(&shown) {
-                inner.source = Some(clean.into());
+                inner.source = Some(Arc::from(Source::from(clean)));
             } else if let Cow::Owned(_) = redactor.text(&format!("{source:?}")) {
-                inner.source = Some(shown.into());
+                inner.source = Some(Arc::from(Source::from(shown)));
             }
         }
         self
@@ -242,6 +247,35 @@ impl Error {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         matches!(self.0.kind, ErrorKind::Closed | ErrorKind::ShellExited | ErrorKind::ConnectionLost)
+    }
+
+    /// The mistakes in lab files, `otto.toml` or a file of reservations that it is about, in the order of files and lines.
+    #[must_use]
+    pub fn mistakes(&self) -> &[Mistake] {
+        &self.0.mistakes
+    }
+
+    /// The text for a person: as [`chain`](Self::chain), and below each mistake in a file the line that it stands in.
+    ///
+    /// ```
+    /// let error = otto::Lab::from_toml("lab = 'bench'\n[[hosts]]\nid = 'r1'\nip = 'h'\nport = 70000").unwrap_err();
+    /// assert_eq!(error.report(false), "\
+    /// <toml>:5:8: `port` has to be a whole number from 1 to 65535, and this is 70000
+    ///   |
+    /// 5 | port = 70000
+    ///   |        ^^^^^");
+    /// ```
+    #[must_use]
+    pub fn report(&self, colours: bool) -> String {
+        let inner = &*self.0;
+        let mut parts: Vec<String> = inner.mistakes.iter().map(|mistake| mistake.shown(colours)).collect();
+        match &*parts {
+            [] => return self.chain(),
+            [_] => {}
+            many => parts.insert(0, format!("{} mistakes:", many.len())),
+        }
+        parts.extend(inner.hint.as_ref().map(|hint| format!("  hint: {hint}")));
+        parts.join("\n\n")
     }
 
     /// The text of this error and of all its causes, one a line, as a failing test shows it.

@@ -5,6 +5,7 @@ mod crowd;
 mod error;
 #[cfg(test)]
 mod fuzz;
+mod mistake;
 mod os_user;
 mod result;
 mod unwind;
@@ -20,6 +21,7 @@ pub mod host;
 pub mod context;
 pub mod fleet;
 pub mod prelude;
+pub mod repeat;
 pub mod reservations;
 
 #[doc(hidden)]
@@ -33,7 +35,7 @@ pub use context::{
     open_context, reset_context, run_on_all_hosts, set_context, try_get_context,
 };
 pub use error::{Error, ErrorKind, Phase, Result};
-pub use fleet::{DoForAll, HostResults, HostResultsExt, RunOnAll};
+pub use fleet::{DoForAll, HostOutputs, HostResults, HostResultsExt, RunOnAll};
 #[doc(inline)]
 pub use harness::LabFixture;
 pub use host::{Host, SerialHost, SshHost, TelnetHost};
@@ -42,6 +44,8 @@ pub use lab::{
     BuiltinLab, Cred, HostKeyCheck, HostSpec, Lab, LabBuilder, LabCatalog, LabSelection, ProjectConfig,
     ReservationConfig, Secret, SshOptions, Term,
 };
+pub use mistake::Mistake;
+pub use repeat::{Missed, RepeatRunner, StartRepeat};
 pub use reservations::{
     JsonReservations, NoReservations, Reservation, ReservationBackend, ReservationGate, check_reservations,
     required_resources,
@@ -79,6 +83,7 @@ pub use harness::private as __private;
 /// | `tags("smoke", "bgp")` | what `--tag` selects it by |
 /// | `retries = 1` | attempts more when it fails; it is then flaky |
 /// | `timeout = "90s"` | its own limit: whole numbers of `h`, `m`, `s`, `ms`, as in `"1m30s"` |
+/// | `setup = "2m"`, `teardown = "5s"` | the limits of making its fixtures, and of closing them and its hosts |
 /// | `crate = path` | where otto is, for macros and crates that re-export it |
 ///
 /// Without `lab` and `labs` it runs on whichever lab is selected.
@@ -89,7 +94,8 @@ pub use harness::private as __private;
 ///
 /// # The function
 ///
-/// * Its arguments are made by their types: [`OttoContext`], `&OttoContext`, or none, in any order.
+/// * Its arguments are made by their types, in any order: [`OttoContext`]; fixtures, which implement [`FromContext`]; `Arc`
+///   of a [`LabFixture`]; with `each_host`, a [`Host`]; or none. Each may also be a reference, `&` or `&mut`.
 /// * It returns `()` or `Result<(), E>`. Of an error the test shows the text and its causes; of what has no text (no
 ///   `Display`), the `Debug`. Its future need not be `Send`.
 /// * `#[ignore]`, `#[ignore = "why"]`, `#[should_panic]` and `#[should_panic(expected = "part")]` mean what they mean

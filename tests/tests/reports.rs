@@ -19,8 +19,18 @@ struct Written {
 impl Written {
     fn of(arguments: &[&str]) -> Self {
         let project = Project::new();
-        let all =
-            ["--junit", "out/junit.xml", "--report", "out/run.html", "--events", "events.jsonl", "--skip", "slow::"];
+        let all = [
+            "--junit",
+            "out/junit.xml",
+            "--report",
+            "out/run.html",
+            "--events",
+            "events.jsonl",
+            "--skip",
+            "slow::",
+            "--skip",
+            "unsure::",
+        ];
         let said = project.run(SUITE, &[&all, arguments].concat(), &[]);
         project.assert_nothing_left(&[]);
         Self { project, said }
@@ -108,7 +118,7 @@ fn all_reports_of_one_run() {
 
     let html = written.read("out/run.html");
     assert!(html.contains("4 of 7 failed") && html.contains("Transcript <code>local.default.log"));
-    looks_well_in_a_browser(&written.path("out/run.html"), 8);
+    looks_well_in_a_browser(&written.path("out/run.html"), 8, "&lt;/script&gt;&lt;img src=x");
 }
 
 fn events_tell_it_in_order(events: &[Value]) {
@@ -146,21 +156,24 @@ fn events_tell_it_in_order(events: &[Value]) {
 }
 
 /// Has the page run in a real browser, whose script says whether it worked.
-fn looks_well_in_a_browser(page: &Path, tests: usize) {
+fn looks_well_in_a_browser(page: &Path, tests: usize, shows: &str) {
     let profile = tempfile::tempdir().unwrap();
-    let output = Command::new("chromium")
+    let output = Command::new("timeout")
+        .args(["120", "chromium"])
         .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--dump-dom"])
         .arg(format!("--user-data-dir={}", profile.path().display()))
         .arg(format!("file://{}", page.display()))
         .output()
-        .unwrap_or_else(|error| panic!("chromium: {error}; install it with `apt-get install chromium`"));
+        .expect("coreutils are there");
+    let missing = output.status.code() == Some(127);
+    assert!(!missing, "there is no chromium; install it with `apt-get install chromium`");
     let dom = String::from_utf8_lossy(&output.stdout);
     let root = dom.split_once("<html").and_then(|(_, rest)| rest.split_once('>')).map(|(root, _)| root.to_owned());
     let root = root.unwrap_or_else(|| panic!("no page: {}", String::from_utf8_lossy(&output.stderr)));
     assert!(root.contains(&format!("data-ready=\"{tests}\"")) && !root.contains("data-error"), "{root}");
     // What the hosts wrote is text: it made no element, and ran nothing.
     assert!(!dom.contains("<img") && !dom.contains("<title>1<"), "a host's output became markup");
-    assert!(dom.contains("&lt;/script&gt;&lt;img src=x"));
+    assert!(dom.contains(shows), "no {shows}");
 }
 
 #[test]
@@ -205,4 +218,31 @@ fn under_nextest_each_process_adds_its_events_and_writes_no_junit() {
     let events = fs::read_to_string(project.path().join("e.jsonl")).unwrap();
     assert_eq!(events.matches("\"run\":\"6d2f1c0e\"").count(), events.lines().count());
     assert_eq!(events.matches("\"run-start\"").count(), 2);
+}
+
+#[test]
+fn retries_and_iterations_are_told_of() {
+    let project = Project::new();
+    let arguments = ["--junit", "a.xml", "--report", "a.html", "--events", "a.jsonl", "unsure"];
+    let said = project.run(SUITE, &[&arguments[..], &["--retries", "1"]].concat(), &[]);
+    said.expect(0, &["otto: flaky, passed on a later attempt:\n    unsure::now_and_then (2 attempts): local: `echo round; (exit 1)`"]);
+    let xml = fs::read_to_string(project.path().join("a.xml")).unwrap();
+    assert!(xml.contains("<flakyFailure") && !xml.contains("<failure"), "{xml}");
+    let events = fs::read_to_string(project.path().join("a.jsonl")).unwrap();
+    assert!(
+        events.contains("\"attempt\":2") && events.contains("\"verdict\":\"flaky\",\"ok\":true,\"attempts\":2"),
+        "{events}"
+    );
+
+    let said = project.run(SUITE, &[&arguments[..], &["--iterations", "10", "--threshold", "95"]].concat(), &[]);
+    said.expect(101, &["8/10"]);
+    let html = fs::read_to_string(project.path().join("a.html")).unwrap();
+    assert!(html.contains("<h2>Stability</h2>") && html.contains("8 of 10") && html.contains("80 %"));
+    looks_well_in_a_browser(&project.path().join("a.html"), 1, "echo round");
+    let report = Report::deserialize_from_str(&fs::read_to_string(project.path().join("a.xml")).unwrap()).unwrap();
+    let unstable = case(&report, "unsure::now_and_then");
+    assert!(
+        matches!(&unstable.status, TestCaseStatus::NonSuccess { ty: Some(ty), .. } if ty.as_str() == "unstable"),
+        "{unstable:?}"
+    );
 }

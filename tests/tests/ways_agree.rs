@@ -15,6 +15,8 @@ use tempfile::TempDir;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     Passes,
+    /// Fails once, and then passes.
+    Flaky,
     Fails(&'static str),
     Skips(&'static str),
     Ignored(&'static str),
@@ -22,15 +24,16 @@ enum End {
     OtherLab(&'static str),
 }
 
-use End::{Fails, Ignored, OtherLab, Passes, Skips};
+use End::{Fails, Flaky, Ignored, OtherLab, Passes, Skips};
 
-const TABLE: [(&str, End); 17] = [
+const TABLE: [(&str, End); 18] = [
     ("passes", Passes),
     ("fails", Fails("no route to the peer\n  caused by: the cable is out")),
     ("fails_at_a_command", Fails("ls /nowhere")),
     ("panics", Fails("the bench is on fire")),
     ("hangs", Fails("timed out: not done within 300ms")),
     ("blocks", Fails("timed out: it was not done within 300ms and did not yield")),
+    ("is_flaky", Flaky),
     ("skips", Skips("the bench has no camera")),
     ("is_ignored", Ignored("needs the new PSU")),
     ("should_panic", Passes),
@@ -112,10 +115,11 @@ fn cargo_test_with_and_without_otto_s_own_main() {
     assert_eq!(said.code, 101, "{}{}", said.out, said.err);
     let (own, libtest) = said.out.split_once("test result: ").expect("two results");
     compare("otto::main!()", &results(own), &format!("{own}{}", said.err), |end| match end {
-        Passes => Shown::Ok,
+        Passes | Flaky => Shown::Ok,
         Fails(_) => Shown::Failed,
         Skips(_) | Ignored(_) | OtherLab(_) => Shown::Ignored,
     });
+    assert!(said.err.contains("attempt 1 of 2 failed, once more: the link flaps"), "{}", said.err);
     for (_, end) in TABLE {
         if let Skips(why) | Ignored(why) | OtherLab(why) = end {
             assert!(own.contains(&format!("ignored ({why}")), "no {why:?} in:\n{own}");
@@ -123,7 +127,7 @@ fn cargo_test_with_and_without_otto_s_own_main() {
     }
     // What a test that passes has said is not shown, so neither is why it was skipped.
     compare("libtest", &results(libtest), &format!("{libtest} the bench has no camera"), |end| match end {
-        Passes | Skips(_) => Shown::Ok,
+        Passes | Flaky | Skips(_) => Shown::Ok,
         Fails(_) | OtherLab(_) => Shown::Failed,
         Ignored(_) => Shown::Ignored,
     });
@@ -135,7 +139,7 @@ fn settings(folder: &Path) -> PathBuf {
     let junit = folder.join("junit.xml");
     let text = format!(
         "[profile.default]\nfail-fast = false\n\n[profile.default.junit]\npath = {junit:?}\nreport-skipped = \"ignored\"\n\
-         store-success-output = true\n"
+         store-success-output = true\n\n[[profile.default.overrides]]\nfilter = 'test(suite::is_flaky)'\nretries = 1\n"
     );
     fs::write(&file, text).unwrap();
     file
@@ -176,11 +180,13 @@ fn nextest_with_and_without_otto_s_own_main() {
         let results = of_binary.iter().map(|case| (case.1.clone(), case.2)).collect();
         let text: String = of_binary.iter().map(|case| case.3.as_str()).collect();
         compare(&format!("nextest, {binary}"), &results, &text, |end| match end {
-            Passes | Skips(_) => Shown::Ok,
+            Passes | Flaky | Skips(_) => Shown::Ok,
             OtherLab(_) if under_libtest => Shown::Failed,
             Fails(_) => Shown::Failed,
             Ignored(_) | OtherLab(_) => Shown::Ignored,
         });
+        let flaky = of_binary.iter().find(|case| case.1 == "is_flaky").expect("it ran");
+        assert!(under_libtest || flaky.3.contains("<flakyFailure "), "{}", flaky.3);
         // The report has the message where people look for it.
         for (_, name, shown, text) in of_binary {
             if let (Shown::Failed, Some(&(_, Fails(why)))) = (shown, TABLE.iter().find(|row| row.0 == name)) {

@@ -204,7 +204,7 @@ impl OttoContext {
 
     /// Another context for the same lab, with hosts of its own, which belongs to no test but is made for the harness.
     pub(crate) fn sibling(&self, folder: std::path::PathBuf) -> Self {
-        let mut settings = self.0.settings.clone();
+        let mut settings = self.0.settings.clone().without_test();
         settings.output_dir = settings.output_dir.map(|_| folder.clone());
         settings.of_test = Some(OfTest { folder });
         Self::new(self.0.lab.clone(), settings)

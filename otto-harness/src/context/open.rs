@@ -69,6 +69,11 @@ pub(crate) struct OfTest {
 }
 
 impl Settings {
+    /// The same for what belongs to no single test: it may use any host, and no test's record has what it does.
+    pub(super) fn without_test(self) -> Self {
+        Self { declared: None, watcher: None, of_test: None, ..self }
+    }
+
     /// Who is told what runs on that host.
     pub(super) fn audience(&self, host: &HostSpec, redactor: &Redactor) -> Audience {
         let is_written = self.output_dir.is_some() || self.log_command_output;

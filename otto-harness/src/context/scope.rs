@@ -25,6 +25,8 @@ pub struct HostScope(Arc<Inner>);
 struct Inner {
     hosts: Mutex<Vec<Member>>,
     closing: tokio::sync::Mutex<()>,
+    /// Whether it is being closed, or was.
+    begun: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
@@ -62,7 +64,14 @@ impl HostScope {
     /// Of these hosts, each of which is another.
     pub(super) fn of(hosts: impl Iterator<Item = Host>) -> Self {
         let hosts = hosts.map(|host| Member { host, own: true }).collect();
-        Self(Arc::new(Inner { hosts: Mutex::new(hosts), closing: tokio::sync::Mutex::default() }))
+        Self(Arc::new(Inner { hosts: Mutex::new(hosts), ..Inner::default() }))
+    }
+
+    /// Comes back when the scope begins to close, at once if it did.
+    pub(crate) async fn closing(&self) {
+        let mut begun = self.0.begun.subscribe();
+        // This holds the sender, so there is no error.
+        let _ = begun.wait_for(|begun| *begun).await;
     }
 
     fn add(&self, member: Member) {
@@ -86,6 +95,7 @@ impl HostScope {
     pub(super) fn close_within(&self, limit: Duration) -> BoxFuture<'static, Result<()>> {
         let scope = self.0.clone();
         Box::pin(async move {
+            scope.begun.send_replace(true);
             // Most hosts of a large lab are not used by one test: those are done with here and now.
             if let Ok(_one_at_a_time) = scope.closing.try_lock() {
                 let mut hosts = scope.hosts.lock().unwrap_or_else(PoisonError::into_inner);

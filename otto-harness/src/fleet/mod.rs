@@ -4,6 +4,7 @@
 //! Each host's result stands alone: an error or a panic on one is that host's value. All go on in the task that awaits, so
 //! closures may borrow, and dropping the future cancels all of them.
 
+mod outputs;
 mod results;
 mod selection;
 
@@ -13,6 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use indexmap::IndexMap;
 
+pub use outputs::{HasOutput, HostOutputs, Table};
 pub use results::{HostResults, HostResultsExt};
 pub(crate) use selection::Selection;
 

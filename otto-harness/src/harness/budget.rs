@@ -31,12 +31,20 @@ enum Source {
     Default,
 }
 
+/// Whose budget it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    Test,
+    Lab,
+}
+
 /// How long a part of a test may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Budget {
     pub(super) limit: Duration,
     part: Phase,
     source: Source,
+    owner: Owner,
 }
 
 /// The three budgets of a test.
@@ -56,7 +64,7 @@ impl Budgets {
                 (None, Some(_)) => Source::Run,
                 (None, None) => Source::Default,
             };
-            Budget { limit: own.or(run).unwrap_or(default), part, source }
+            Budget { limit: own.or(run).unwrap_or(default), part, source, owner: Owner::Test }
         };
         Self {
             setup: budget(Phase::Setup, case.setup, run.setup, SETUP),
@@ -71,6 +79,7 @@ impl Budgets {
             limit: run.unwrap_or(default),
             part,
             source: if run.is_some() { Source::Run } else { Source::Default },
+            owner: Owner::Lab,
         };
         (budget(Phase::Setup, run.setup, SETUP), budget(Phase::Teardown, run.teardown, TEARDOWN))
     }
@@ -94,18 +103,19 @@ impl fmt::Display for Budget {
             }
         };
         let limit = self.limit;
-        match self.source {
-            Source::Attribute => {
+        match (self.source, self.owner) {
+            (Source::Attribute, _) => {
                 write!(f, "the {part} budget is {limit:?}, by `{option} = \"…\"` in its #[otto::test]")
             }
-            Source::Run => {
-                write!(
-                    f,
-                    "the {part} budget is {limit:?}, by {flag} or {variable}; `{option} = \"…\"` in its #[otto::test] \
-                           sets another"
-                )
+            (Source::Run, Owner::Lab) => write!(f, "the {part} budget is {limit:?}, by {flag} or {variable}"),
+            (Source::Default, Owner::Lab) => {
+                write!(f, "the {part} budget is {limit:?} unless {flag} or {variable} sets another")
             }
-            Source::Default => write!(
+            (Source::Run, Owner::Test) => write!(
+                f,
+                "the {part} budget is {limit:?}, by {flag} or {variable}; `{option} = \"…\"` in its #[otto::test] sets another"
+            ),
+            (Source::Default, Owner::Test) => write!(
                 f,
                 "the {part} budget is {limit:?} unless {flag}, {variable} or `{option} = \"…\"` in its #[otto::test] sets \
                  another"

@@ -34,6 +34,9 @@ use crate::redact::Redactor;
 /// as a failure of its setup, with that reason; if it calls [`skip`](OttoContext::skip), all of them are skipped. If it does
 /// not close, the run fails, not a test. Another fixture gets at it by `Arc::<T>::from_context(ctx)`.
 ///
+/// It may use any host of the lab, whichever the running tests hold; a host that tests have to themselves is better left to
+/// them.
+///
 /// nextest runs each test in a process of its own, and so makes it for each test. So does libtest (without
 /// `harness = false`) for those that do not overlap in time, as it does not say which test is the last.
 ///

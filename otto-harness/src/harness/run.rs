@@ -270,10 +270,6 @@ fn run(options: &Options, jobs: Vec<Job>, filtered: usize) -> Exit {
     for error in shared.errors.lock().unwrap_or_else(PoisonError::into_inner).iter() {
         eprintln!("Error: {error}");
     }
-    let of_labs = lab_fixture::take_failures();
-    for error in &of_labs {
-        eprintln!("Error: {error}");
-    }
     for (number, line) in shared.dirt.lock().unwrap_or_else(PoisonError::into_inner).iter().enumerate() {
         if number == 0 {
             eprintln!("otto: hosts are dirty, because something may still run on them:");

@@ -48,8 +48,14 @@ impl From<Error> for Refused {
             ErrorKind::Reservation | ErrorKind::ReservationBackend => Exit::Reservation,
             _ => Exit::Usage,
         };
-        Self { exit, text: error.chain() }
+        Self { exit, text: error.report(colours_on_stderr()) }
     }
+}
+
+/// Whether what is written to stderr is for a person who sees colours.
+fn colours_on_stderr() -> bool {
+    use std::io::IsTerminal;
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 impl Project {
@@ -130,6 +136,9 @@ impl Project {
         // A built-in lab may start servers, which are tasks of the runtime.
         let _on_the_runtime = runtime().enter();
         let found = self.catalog.load(lab)?;
+        for warning in found.warnings() {
+            eprintln!("otto: warning: {warning}");
+        }
         loaded.insert(key, found.clone());
         Ok(found)
     }

@@ -31,6 +31,7 @@ pub(super) fn connector(spec: &HostSpec) -> Arc<dyn Connector> {
             Ok(target) => Arc::new(TelnetConnector::new(target)),
             Err(error) => Arc::new(Unreachable(error.on_host(&*spec.id))),
         },
+        Term::Console => unsupported(spec, "a console behind a terminal server (`term = \"console\"`)"),
         Term::Serial if spec.hop.is_some() => unsupported(spec, "a serial line behind a hop"),
         Term::Serial => match serial_target(spec) {
             Ok(target) => Arc::new(SerialConnector::new(target)),
@@ -204,11 +205,11 @@ struct Unreachable(Error);
 
 impl Connector for Unreachable {
     fn open_shell(&self) -> BoxFuture<'_, Result<Box<dyn Transport>>> {
-        Box::pin(async { Err(self.0.again()) })
+        Box::pin(async { Err(self.0.clone()) })
     }
 
     fn exec(&self, _: Exec) -> BoxFuture<'_, Result<Box<dyn Transport>>> {
-        Box::pin(async { Err(self.0.again()) })
+        Box::pin(async { Err(self.0.clone()) })
     }
 
     fn close(&self) -> BoxFuture<'_, bool> {

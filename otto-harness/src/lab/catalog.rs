@@ -1,14 +1,17 @@
 //! [`LabCatalog`]: all labs that can be found, by name.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::diagnose::{Problem, Reader, Source, cannot_read, nearest, nearest_first, path_problem, report};
+use super::diagnose::{Problem, Reader, Source, cannot_read, illustrate, nearest, nearest_first, path_problem, report};
+use super::link;
 use super::merge::{Hosts, check_hops, join};
-use super::model::Lab;
+use super::model::{Lab, More};
 use super::schema::{self, LabFile};
 use super::selection::LabSelection;
 use super::spec::HostSpec;
+use super::tree::Node;
 use super::{json, toml};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -55,61 +58,108 @@ const NO_LABS: [&str; 3] = ["otto.toml", "Cargo.toml", "reservations.json"];
 #[derive(Debug, Clone)]
 pub struct LabCatalog {
     builtin: Vec<BuiltinLab>,
-    files: Vec<LabFile>,
+    files: Arc<Vec<LabFile>>,
+    /// The hosts of each lab of the files, as a file and a host of it, in lab order.
+    index: Arc<BTreeMap<String, Vec<(usize, usize)>>>,
+    /// The texts of the files, for the lines that a report of mistakes shows.
+    sources: Arc<Vec<Arc<Source>>>,
     problems: Vec<Problem>,
 }
+
+type Parse = fn(&Reader<'_>) -> Option<Node>;
 
 impl LabCatalog {
     /// Reads the lab files at `paths`: files that end in `.toml` or `.json`, and folders of them (not of folders).
     ///
     /// Mistakes are kept, and reported together by whatever needs the files.
     pub fn open<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Self {
-        let mut catalog = Self { builtin: BUILTIN.to_vec(), files: Vec::new(), problems: Vec::new() };
+        Self::with_profiles(None, paths)
+    }
+
+    /// The same, with the OS profiles of `otto.toml`, and where they stand.
+    pub(super) fn with_profiles<P: AsRef<Path>>(
+        profiles: Option<(Arc<Source>, Node)>,
+        paths: impl IntoIterator<Item = P>,
+    ) -> Self {
+        let mut problems = Vec::new();
+        let mut sources: Vec<(Arc<Source>, Parse)> = Vec::new();
         let mut seen = HashSet::new();
+        let mut base = profiles.as_ref().map_or(0, |(source, _)| source.end());
         for path in paths {
-            for file in lab_files(path.as_ref(), &mut catalog.problems) {
+            for file in lab_files(path.as_ref(), &mut problems) {
                 // A file that is named and lies in a folder that is named is one file.
-                if seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone())) {
-                    catalog.read_file(&file);
+                if !seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone())) {
+                    continue;
+                }
+                match Source::read(&file) {
+                    Ok(source) => {
+                        let source = source.based(base);
+                        base = source.end();
+                        let is_json = file.extension().is_some_and(|end| end == "json");
+                        sources.push((Arc::new(source), if is_json { json::parse } else { toml::parse }));
+                    }
+                    Err(problem) => problems.push(problem),
                 }
             }
         }
-        catalog
+        Self::of(BUILTIN.to_vec(), profiles, sources, problems)
     }
 
     pub(crate) fn inline_toml(text: &str) -> Self {
-        Self::inline(&Source::inline("<toml>", text), toml::parse)
+        Self::of(Vec::new(), None, vec![(Arc::new(Source::inline("<toml>", text)), toml::parse)], Vec::new())
     }
 
     pub(crate) fn inline_json(text: &str) -> Self {
-        Self::inline(&Source::inline("<json>", text), json::parse)
+        Self::of(Vec::new(), None, vec![(Arc::new(Source::inline("<json>", text)), json::parse)], Vec::new())
     }
 
-    fn inline(source: &Source, parse: fn(&Reader<'_>) -> Option<super::tree::Node>) -> Self {
-        let mut catalog = Self { builtin: Vec::new(), files: Vec::new(), problems: Vec::new() };
-        catalog.read(source, parse);
-        catalog
-    }
-
-    fn read_file(&mut self, path: &Path) {
-        let parse = if path.extension().is_some_and(|end| end == "json") { json::parse } else { toml::parse };
-        match Source::read(path) {
-            Ok(source) => self.read(&source, parse),
-            Err(problem) => self.problems.push(problem),
+    fn of(
+        builtin: Vec<BuiltinLab>,
+        profiles: Option<(Arc<Source>, Node)>,
+        parsed: Vec<(Arc<Source>, Parse)>,
+        mut problems: Vec<Problem>,
+    ) -> Self {
+        let mut sources: Vec<Arc<Source>> = profiles.iter().map(|(source, _)| source.clone()).collect();
+        let mut roots = Vec::with_capacity(parsed.len());
+        for (source, parse) in parsed {
+            let reader = Reader::new(&source);
+            roots.extend(parse(&reader));
+            problems.extend(reader.into_problems());
+            sources.push(source);
         }
-    }
-
-    fn read(&mut self, source: &Source, parse: fn(&Reader<'_>) -> Option<super::tree::Node>) {
-        let reader = Reader::new(source);
-        let file = parse(&reader).and_then(|root| schema::read(&reader, root));
-        if let Some(file) = file {
-            let taken = file.labs().find(|lab| self.builtin.iter().any(|builtin| builtin.name == *lab));
-            if let Some(taken) = taken {
-                reader.fault(0, format!("`{taken}` is the name of a built-in lab: choose another"));
+        let mut files: Vec<LabFile> = Vec::with_capacity(roots.len());
+        if let Some(first) = sources.first() {
+            let reader = Reader::among(first, &sources);
+            let all: Vec<&Node> = roots.iter().collect();
+            let context = schema::Context::of(&reader, &all, profiles.as_ref().map(|(_, table)| table));
+            for root in &roots {
+                let Some(file) = schema::read(&reader, root, &context) else { continue };
+                let taken = file.labs().find(|lab| builtin.iter().any(|builtin| builtin.name == *lab));
+                if let Some(taken) = taken {
+                    reader.fault(root.at, format!("`{taken}` is the name of a built-in lab: choose another"));
+                }
+                files.push(file);
             }
-            self.files.push(file);
+            problems.extend(reader.into_problems());
         }
-        self.problems.extend(reader.into_problems());
+        let mut declared: HashMap<&str, usize> = HashMap::new();
+        for (index, file) in files.iter().enumerate() {
+            for name in file.declared.keys() {
+                if let Some(first) = declared.insert(name, index) {
+                    let at =
+                        |index: usize| roots.get(index).and_then(|root: &Node| root.get("labs")).map(|labs| labs.at);
+                    let place = |index| {
+                        let at = at(index)?;
+                        sources.iter().find(|source| (source.base..source.end()).contains(&at)).map(|it| it.place(at))
+                    };
+                    let there = place(first).map(|place| format!(": also at {place}")).unwrap_or_default();
+                    problems.push(Problem::new(place(index), format!("the lab `{name}` is declared twice{there}")));
+                }
+            }
+        }
+        roots.iter_mut().for_each(Node::wipe);
+        let index = Arc::new(index(&files));
+        Self { builtin, files: Arc::new(files), index, sources: Arc::new(sources), problems }
     }
 
     /// With one more built-in lab.
@@ -137,7 +187,7 @@ impl LabCatalog {
     }
 
     fn known(&self) -> BTreeSet<&str> {
-        self.files.iter().flat_map(LabFile::labs).chain(self.builtin.iter().map(|lab| lab.name)).collect()
+        self.index.keys().map(String::as_str).chain(self.builtin.iter().map(|lab| lab.name)).collect()
     }
 
     /// The ids of the hosts of a lab, in lab order. No secret is read and nothing is started for it.
@@ -218,7 +268,8 @@ impl LabCatalog {
     }
 
     fn entries(&self, lab: &str) -> impl Iterator<Item = &schema::HostEntry> {
-        self.files.iter().flat_map(|file| &file.hosts).filter(move |entry| entry.spec.labs.iter().any(|of| of == lab))
+        let hosts = self.index.get(lab).map(Vec::as_slice).unwrap_or_default();
+        hosts.iter().filter_map(|(file, host)| self.files.get(*file)?.hosts.get(*host))
     }
 
     /// That all of `names` are labs. Mistakes in the files come first: they may be why one is not.
@@ -249,7 +300,7 @@ impl LabCatalog {
 
     fn merge(&self, names: Vec<String>) -> Result<Lab> {
         self.find(&names)?;
-        let (mut hosts, mut resources) = (Hosts::new(), BTreeSet::new());
+        let (mut hosts, mut resources, mut metadata) = (Hosts::new(), BTreeSet::new(), BTreeMap::new());
         let needs_files = names.iter().any(|name| self.builtin(name).is_none());
         let mut problems = if needs_files { self.problems.clone() } else { Vec::new() };
         for name in &names {
@@ -272,14 +323,61 @@ impl LabCatalog {
                 file.lab.as_deref().map_or_else(|| file.labs().any(|lab| lab == name), |lab| lab == name)
             };
             resources.extend(self.files.iter().filter(of).flat_map(|file| file.resources.iter().cloned()));
+            for (required, data) in self.files.iter().filter_map(|file| file.declared.get(name)) {
+                resources.extend(required.iter().cloned());
+                metadata.insert(name.clone(), data.clone());
+            }
         }
         let elsewhere = |id: &str| {
             let entries = self.files.iter().flat_map(|file| &file.hosts);
             entries.filter(|entry| entry.spec.id == id).find_map(|entry| entry.spec.labs.first().cloned())
         };
         check_hops(&hosts, elsewhere, &mut problems);
+        let all_ids = || self.files.iter().flat_map(|file| &file.hosts).map(|entry| &*entry.spec.id).collect();
+        let links = self.files.iter().flat_map(|file| &file.links);
+        let links = link::of_lab(&hosts, links, all_ids, &mut problems);
+        illustrate(&mut problems, &self.sources);
         report(ErrorKind::Lab, problems)?;
-        Ok(Lab::new(names, hosts, resources))
+        let warnings = self.warnings(&names);
+        Ok(Lab::with_more(names, hosts, resources, More { links, metadata, warnings }))
+    }
+}
+
+/// Where the hosts of each lab are. A lab that is named and has no host is in it too.
+fn index(files: &[LabFile]) -> BTreeMap<String, Vec<(usize, usize)>> {
+    let mut index: BTreeMap<String, Vec<(usize, usize)>> = BTreeMap::new();
+    for (number, file) in files.iter().enumerate() {
+        for name in file.lab.iter().chain(file.declared.keys()) {
+            index.entry(name.clone()).or_default();
+        }
+        for (host, entry) in file.hosts.iter().enumerate() {
+            for lab in &entry.spec.labs {
+                match index.get_mut(lab) {
+                    Some(hosts) => hosts.push((number, host)),
+                    None => drop(index.insert(lab.clone(), vec![(number, host)])),
+                }
+            }
+        }
+    }
+    index
+}
+
+/// What should not be so in the files of these labs, and is no mistake.
+impl LabCatalog {
+    fn warnings(&self, names: &[String]) -> Vec<String> {
+        let concerned = |file: &&LabFile| file.labs().any(|lab| names.iter().any(|name| name == lab));
+        let plain = self.files.iter().filter(concerned).filter_map(|file| file.plain_secrets.as_ref());
+        let warning = |(place, count): &(super::diagnose::Place, usize)| {
+            let (what, first) = match count {
+                1 => ("a password stands".to_owned(), ""),
+                count => (format!("{count} passwords stand"), ", this the first"),
+            };
+            format!(
+                "{place}: {what} in the file as text{first}: say where as {{ env = \"…\" }} or {{ file = \"…\" }}, \
+                 or `simulated = true` at the top of the file if the lab is not real"
+            )
+        };
+        plain.map(warning).collect()
     }
 }
 

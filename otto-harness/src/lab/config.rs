@@ -1,6 +1,7 @@
 //! [`ProjectConfig`]: what `otto.toml` says.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::catalog::LabCatalog;
 use super::diagnose::{Reader, Source, report};
@@ -35,6 +36,8 @@ pub struct ProjectConfig {
     pub lab_paths: Vec<PathBuf>,
     /// `[reservations]`.
     pub reservations: ReservationConfig,
+    /// `[os_profiles]`, and the file that it stands in.
+    pub(super) profiles: Option<(Arc<Source>, Node)>,
 }
 
 /// Which reservations are asked.
@@ -91,15 +94,21 @@ impl ProjectConfig {
             Err(problem) => return report(ErrorKind::Lab, vec![problem]).map(|()| Self::default()),
         };
         let reader = Reader::new(&source);
-        let config = toml::parse(&reader).and_then(|root| config(&reader, root));
+        let mut profiles = None;
+        let config = toml::parse(&reader).and_then(|root| {
+            profiles = root.get("os_profiles").cloned();
+            config(&reader, root)
+        });
         report(ErrorKind::Lab, reader.into_problems())?;
-        Ok(Self { file: Some(path), ..config.unwrap_or_default() })
+        let source = Arc::new(source);
+        let profiles = profiles.map(|profiles| (source, profiles));
+        Ok(Self { file: Some(path), profiles, ..config.unwrap_or_default() })
     }
 
     /// The labs that it leads to.
     #[must_use]
     pub fn catalog(&self) -> LabCatalog {
-        LabCatalog::open(&self.lab_paths)
+        LabCatalog::with_profiles(self.profiles.clone(), &self.lab_paths)
     }
 }
 
@@ -107,6 +116,8 @@ fn config(reader: &Reader<'_>, root: Node) -> Option<ProjectConfig> {
     let folder = &reader.source.folder;
     let mut config = ProjectConfig::default();
     let mut fields = Fields::of(reader, "otto.toml", root)?;
+    // Those are read with the lab files.
+    fields.take("os_profiles");
     if let Some(mut lab) = fields.table("lab", "`[lab]`") {
         for name in lab.texts("default").unwrap_or_default() {
             // Each may be `a+b`.

@@ -3,140 +3,60 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
+use super::shown_line;
+pub(crate) use super::source::{Place, Source, cannot_read};
 use crate::error::{Error, ErrorKind, Result};
+use crate::mistake::{Line, Mistake};
 
-/// The longest file that is read. A lab of ten thousand hosts has a few megabytes.
-const LONGEST: u64 = 64 << 20;
-
-/// A place in a file; line 0 stands for the file as a whole.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
-    file: Arc<str>,
-    line: usize,
-    column: usize,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
-        if self.line == 0 { Ok(()) } else { write!(f, ":{}:{}", self.line, self.column) }
-    }
-}
-
-/// The text of a file, and how to name places in it. It may hold passwords, so it is overwritten when done with.
-#[derive(Debug)]
-pub(crate) struct Source {
-    pub(crate) file: Arc<str>,
-    /// What relative paths in the file are relative to.
-    pub(crate) folder: PathBuf,
-    pub(crate) text: Zeroizing<String>,
-    line_starts: Vec<usize>,
-}
-
-impl Source {
-    /// Text that came from no file.
-    pub(crate) fn inline(name: &str, text: &str) -> Self {
-        Self::new(name.into(), PathBuf::new(), text.to_owned())
-    }
-
-    fn new(file: Arc<str>, folder: PathBuf, text: String) -> Self {
-        let mut text = Zeroizing::new(text);
-        if text.starts_with('\u{feff}') {
-            text.drain(..'\u{feff}'.len_utf8());
-        }
-        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { file, folder, text, line_starts }
-    }
-
-    /// The text of the file at `path`: a regular one, of a sane length, in UTF-8.
-    pub(crate) fn read(path: &Path) -> Result<Self, Problem> {
-        let file: Arc<str> = shown(path).into();
-        let whole = |message: String| Problem::at(Place { file: file.clone(), line: 0, column: 0 }, message);
-        let metadata = std::fs::metadata(path).map_err(|error| whole(cannot_read(&error)))?;
-        if !metadata.is_file() {
-            // A pipe or a device would block for ever.
-            return Err(whole("this is not a regular file".to_owned()));
-        }
-        if metadata.len() > LONGEST {
-            return Err(whole(format!(
-                "the file has {} bytes, and {LONGEST} is the most that is read",
-                metadata.len()
-            )));
-        }
-        let bytes = std::fs::read(path).map_err(|error| whole(cannot_read(&error)))?;
-        let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
-        match String::from_utf8(bytes) {
-            Ok(text) => Ok(Self::new(file, folder, text)),
-            Err(error) => {
-                let valid = error.utf8_error().valid_up_to();
-                let bytes = Zeroizing::new(error.into_bytes());
-                let before = String::from_utf8_lossy(&bytes[..valid]).into_owned();
-                Err(Problem::at(
-                    Self::new(file, folder, before).place(valid),
-                    format!("the file is not UTF-8: the byte 0x{:02x} cannot stand here", bytes[valid]),
-                ))
-            }
-        }
-    }
-
-    /// The place of the byte `at`; columns count characters.
-    pub(crate) fn place(&self, at: usize) -> Place {
-        let at = at.min(self.text.len());
-        let line = self.line_starts.partition_point(|start| *start <= at);
-        let start = self.line_starts[line - 1];
-        let column = self.text[start..].char_indices().take_while(|(offset, _)| start + offset < at).count() + 1;
-        Place { file: self.file.clone(), line, column }
-    }
-
-    /// The byte where line `line`, column `column` is, as a parser counts them that counts bytes.
-    pub(crate) fn offset(&self, line: usize, column: usize) -> usize {
-        let start = self.line_starts.get(line.saturating_sub(1)).copied().unwrap_or(self.text.len());
-        let mut at = (start + column.saturating_sub(1)).min(self.text.len());
-        while !self.text.is_char_boundary(at) {
-            at -= 1;
-        }
-        at
-    }
-}
-
-/// A path as messages show it: from the working directory, where it is below that.
-fn shown(path: &Path) -> String {
-    let from_here = std::env::current_dir().ok().and_then(|here| path.strip_prefix(here).ok().map(Path::to_path_buf));
-    from_here.filter(|path| !path.as_os_str().is_empty()).as_deref().unwrap_or(path).display().to_string()
-}
+/// Of so many mistakes the lines are shown too. Nobody reads more at once.
+const ILLUSTRATED: usize = 50;
 
 /// A mistake that concerns a path itself.
 pub(crate) fn path_problem(path: &Path, message: impl Into<String>) -> Problem {
-    Problem::at(Place { file: shown(path).into(), line: 0, column: 0 }, message)
-}
-
-pub(crate) fn cannot_read(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => "there is no such file or folder".to_owned(),
-        std::io::ErrorKind::PermissionDenied => "this user may not read it".to_owned(),
-        _ => format!("cannot read it: {error}"),
-    }
+    Problem::at(Place::file(path), message)
 }
 
 /// One mistake.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone)]
 pub(crate) struct Problem {
     place: Option<Place>,
     message: String,
+    line: Option<Line>,
 }
 
 impl Problem {
     pub(crate) fn new(place: Option<Place>, message: impl Into<String>) -> Self {
-        Self { place, message: message.into() }
+        Self { place, message: message.into(), line: None }
     }
 
     pub(crate) fn at(place: Place, message: impl Into<String>) -> Self {
         Self::new(Some(place), message)
+    }
+
+    /// With the line it stands in, if that is in `source`.
+    fn illustrate(&mut self, source: &Source, strict: bool) {
+        if let Some(place) = self.place.as_ref().filter(|place| Arc::ptr_eq(place.lines(), &source.lines))
+            && let (Some(at), None) = (place.at(), &self.line)
+        {
+            let (start, line) = source.lines.line(&source.text, at);
+            self.line = Some(shown_line::of(line, at - start, strict));
+        }
+    }
+
+    fn key(&self) -> (&Option<Place>, &str) {
+        (&self.place, &self.message)
+    }
+
+    fn into_mistake(self) -> Mistake {
+        Mistake {
+            file: self.place.as_ref().map(|place| place.lines().file().to_owned()),
+            place: self.place.as_ref().and_then(Place::line_and_column),
+            message: self.message,
+            line: self.line,
+        }
     }
 }
 
@@ -149,35 +69,70 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The error that reports all `problems`, in the order of the files' names and lines; nothing if there are none.
-pub(crate) fn report(kind: ErrorKind, mut problems: Vec<Problem>) -> Result<()> {
-    problems.sort();
-    problems.dedup();
-    match &*problems {
-        [] => Ok(()),
-        [one] => Err(Error::new(kind, one.to_string())),
-        many => {
-            let lines: Vec<String> = many.iter().map(Problem::to_string).collect();
-            Err(Error::new(kind, format!("{} mistakes:\n  {}", many.len(), lines.join("\n  "))))
-        }
+/// Gives the first of `problems` the lines that they stand in.
+pub(crate) fn illustrate(problems: &mut [Problem], sources: &[Arc<Source>]) {
+    problems.sort_by(|a, b| a.key().cmp(&b.key()));
+    for problem in problems.iter_mut().take(ILLUSTRATED) {
+        sources.iter().for_each(|source| problem.illustrate(source, false));
     }
 }
 
-/// A source under reading, with the mistakes found in it so far.
+/// The error that reports all `problems`, in the order of the files' names and lines; nothing if there are none.
+pub(crate) fn report(kind: ErrorKind, mut problems: Vec<Problem>) -> Result<()> {
+    problems.sort_by(|a, b| a.key().cmp(&b.key()));
+    problems.dedup_by(|a, b| a.key() == b.key());
+    let error = match &*problems {
+        [] => return Ok(()),
+        [one] => Error::new(kind, one.to_string()),
+        many => {
+            let lines: Vec<String> = many.iter().map(Problem::to_string).collect();
+            Error::new(kind, format!("{} mistakes:\n  {}", many.len(), lines.join("\n  ")))
+        }
+    };
+    Err(error.with_mistakes(problems.into_iter().map(Problem::into_mistake).collect()))
+}
+
+/// Sources under reading, with the mistakes found in them so far.
 #[derive(Debug)]
 pub(crate) struct Reader<'a> {
+    /// The source that is parsed.
     pub(crate) source: &'a Source,
+    /// Others that values may come from.
+    others: &'a [Arc<Source>],
     problems: RefCell<Vec<Problem>>,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(source: &'a Source) -> Self {
-        Self { source, problems: RefCell::default() }
+        Self::among(source, &[])
+    }
+
+    /// One for a tree whose values come from `source` and `others`.
+    pub(crate) fn among(source: &'a Source, others: &'a [Arc<Source>]) -> Self {
+        Self { source, others, problems: RefCell::default() }
+    }
+
+    /// The source that the byte `at` is in.
+    pub(crate) fn source_at(&self, at: usize) -> &'a Source {
+        let has = |source: &Source| (source.base..source.end()).contains(&at);
+        let other = || self.others.iter().find(|other| has(other)).map(|other| &**other);
+        if has(self.source) { self.source } else { other().unwrap_or(self.source) }
+    }
+
+    pub(crate) fn place(&self, at: usize) -> Place {
+        self.source_at(at).place(at)
     }
 
     /// Notes a mistake at the byte `at`.
     pub(crate) fn fault(&self, at: usize, message: impl Into<String>) {
-        self.note(Problem::at(self.source.place(at), message));
+        self.note(Problem::at(self.place(at), message));
+    }
+
+    /// Notes a mistake in a text that could not be parsed: nothing is known of what its parts are.
+    pub(crate) fn no_syntax(&self, at: usize, message: impl Into<String>) {
+        let mut problem = Problem::at(self.place(at), message);
+        problem.illustrate(self.source_at(at), true);
+        self.note(problem);
     }
 
     pub(crate) fn note(&self, problem: Problem) {
@@ -185,14 +140,24 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn into_problems(self) -> Vec<Problem> {
-        self.problems.into_inner()
+        let mut problems = self.problems.into_inner();
+        problems.sort_by(|a, b| a.key().cmp(&b.key()));
+        for problem in problems.iter_mut().take(ILLUSTRATED) {
+            std::iter::once(self.source)
+                .chain(self.others.iter().map(|other| &**other))
+                .for_each(|source| problem.illustrate(source, false));
+        }
+        problems
     }
 }
 
 /// The one of `known` that was probably meant by `name`.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let (distance, best) = known.into_iter().map(|other| (distance(name, other), other)).min_by_key(|(far, _)| *far)?;
-    (distance <= 1 + name.chars().count() / 4).then_some(best)
+    let furthest = 1 + name.chars().take(128).count() / 4;
+    // Those that differ more in length than in anything that counts as near need no closer look.
+    let near = known.into_iter().filter(|other| other.len().abs_diff(name.len()) <= furthest * 4);
+    let (distance, best) = near.map(|other| (distance(name, other), other)).min_by_key(|(far, _)| *far)?;
+    (distance <= furthest).then_some(best)
 }
 
 /// `known`, those most like `name` first; among equals the order stays.
@@ -203,8 +168,10 @@ pub(crate) fn nearest_first<'a>(name: &str, known: impl IntoIterator<Item = &'a 
     known
 }
 
+/// How far two names are apart. Of what is longer than any name only the beginning counts: the work is the product of both.
 fn distance(a: &str, b: &str) -> usize {
-    strsim::damerau_levenshtein(&a.to_lowercase(), &b.to_lowercase())
+    let begin = |text: &str| text.chars().take(128).collect::<String>().to_lowercase();
+    strsim::damerau_levenshtein(&begin(a), &begin(b)) + a.len().abs_diff(b.len()) / 128
 }
 
 /// `: did you mean …?`, if there is something near.
@@ -212,26 +179,24 @@ pub(crate) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a s
     nearest(name, known).map(|near| format!(": did you mean `{near}`?")).unwrap_or_default()
 }
 
+/// A text as a message quotes it: escaped, and its beginning if it is long.
+pub(crate) fn quoted(text: &str) -> String {
+    match text.char_indices().nth(60) {
+        None => format!("{text:?}"),
+        Some((end, _)) => format!("{:?}… ({} characters)", &text[..end], text.chars().count()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn places_count_lines_and_characters() {
-        let source = Source::inline("x", "\u{feff}é = 1\nlab = 3\n");
-        assert_eq!(source.place(3).to_string(), "x:1:3");
-        assert_eq!(source.place(source.text.find('3').unwrap()).to_string(), "x:2:7");
-        assert_eq!(source.place(source.text.len()).to_string(), "x:3:1");
-        assert_eq!(source.place(usize::MAX).to_string(), "x:3:1");
-        assert_eq!(source.offset(2, 7), source.text.find('3').unwrap());
-        assert_eq!(source.offset(9, 9), source.text.len());
-    }
 
     #[test]
     fn nearest_is_near_or_none() {
         assert_eq!(nearest("prot", ["port", "user"]), Some("port"));
         assert_eq!(nearest("resorces", ["creds", "resources"]), Some("resources"));
         assert_eq!(nearest("banana", ["port", "user"]), None);
+        assert_eq!(nearest(&"x".repeat(1 << 20), ["port", "user"]), None);
         assert_eq!(nearest_first("roter1", ["switch1", "router1", "switch1"]), ["router1", "switch1"]);
     }
 
@@ -244,5 +209,11 @@ mod tests {
         reader.fault(0, "first");
         let error = report(ErrorKind::Lab, reader.into_problems()).unwrap_err();
         assert_eq!(error.to_string(), "2 mistakes:\n  x:1:1: first\n  x:2:1: second");
+        assert_eq!(error.mistakes().len(), 2);
+        assert_eq!(
+            error.report(false),
+            "2 mistakes:\n\nx:1:1: first\n  |\n1 | …\n  | ^\n\nx:2:1: second\n  |\n2 | …\n  | ^"
+        );
+        assert!(error.report(true).contains("\u{1b}[") && !error.report(false).contains('\u{1b}'));
     }
 }

@@ -110,6 +110,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A field that is a time in seconds, above zero.
+    #[expect(dead_code, reason = "for `[reservations]`")]
     pub(crate) fn seconds(&mut self, name: &'static str) -> Option<Duration> {
         let node = self.take(name)?;
         #[expect(clippy::cast_precision_loss, reason = "nobody waits 2^52 seconds")]
@@ -129,30 +130,14 @@ impl<'a> Fields<'a> {
         time
     }
 
-    /// A field that is true or false.
-    pub(crate) fn boolean(&mut self, name: &'static str) -> Option<bool> {
-        let node = self.take(name)?;
-        match node.value {
-            Value::Bool(value) => Some(value),
-            other => {
-                self.expected(name, node.at, "true or false", &other);
-                None
-            }
-        }
-    }
-
     /// The fields of a table in this one.
     pub(crate) fn table(&mut self, name: &'static str, of: &'static str) -> Option<Fields<'a>> {
         let node = self.take(name)?;
         Fields::of(self.reader, of, node)
     }
 
-    /// Those of `names` that are there, as data that otto keeps and does not read.
-    pub(crate) fn data(&mut self, names: &[&'static str]) -> IndexMap<String, serde_json::Value> {
-        names.iter().filter_map(|name| Some(((*name).to_owned(), self.take(name)?.into_data()))).collect()
-    }
-
     /// All that is left, as data.
+    #[expect(dead_code, reason = "for `[reservations]`")]
     pub(crate) fn rest(self) -> IndexMap<String, serde_json::Value> {
         self.entries.into_iter().map(|entry| (entry.key, entry.node.into_data())).collect()
     }

@@ -3,6 +3,7 @@
 //! An id is the host's `id`, or is made of `element`, `element_id`, `board` and `slot` as otto-sh makes it:
 //! `slug(element)` with `element_id` appended, then, if there is a board, `_`, `slug(board)` and `slot` appended:
 //! `orange` with board `seed` is `orange_seed`; `Edge Router` 2 with board `LineCard` in slot 3 is `edge-router2_linecard3`.
+//! In otto-sh's later files, where hosts stand under `elements`, all parts are joined by `-`: `edge-router-linecard-3`.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -19,6 +20,19 @@ pub(crate) fn host_id(element: &str, element_id: Option<i64>, board: Option<&str
     let mut id = slug(element) + &number(element_id);
     if let Some(board) = board {
         id = id + "_" + &slug(board) + &number(slot);
+    }
+    id
+}
+
+/// The id of a host of an element as otto-sh makes it since its labs have `elements`: all parts joined by `-`, and the
+/// element's number is none of them.
+pub(crate) fn chained_host_id(element: &str, board: Option<&str>, slot: Option<i64>) -> String {
+    let mut id = slug(element);
+    if let Some(board) = board {
+        id = id + "-" + &slug(board);
+        if let Some(slot) = slot {
+            id = id + "-" + &slot.to_string();
+        }
     }
     id
 }
@@ -89,6 +103,9 @@ mod tests {
         assert_eq!(host_id("Edge Router", Some(2), Some("LineCard"), Some(3)), "edge-router2_linecard3");
         assert_eq!(host_id("server", Some(1), None, Some(3)), "server1", "a slot counts only with a board");
         assert_eq!(slug("  --_ "), "");
+        assert_eq!(chained_host_id("zephyr37_fat", None, Some(1)), "zephyr37-fat");
+        assert_eq!(chained_host_id("bb1161", Some("qemu"), None), "bb1161-qemu");
+        assert_eq!(chained_host_id("Edge Router", Some("LineCard"), Some(0)), "edge-router-linecard-0");
     }
 
     #[test]

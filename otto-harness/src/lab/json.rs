@@ -3,6 +3,7 @@
 //! `serde_json` tells the place of an error of syntax and of nothing else. Its raw values are slices of the text, though,
 //! so where one begins is where it points to.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::Deserialize;
@@ -19,7 +20,7 @@ const DEEPEST: usize = 64;
 pub(crate) fn parse(reader: &Reader<'_>) -> Option<Node> {
     let text = reader.source.text.as_str();
     if text.trim().is_empty() {
-        reader.fault(0, "the file is empty");
+        reader.fault(reader.source.base, "the file is empty");
         return None;
     }
     match serde_json::from_str::<&RawValue>(text) {
@@ -27,7 +28,8 @@ pub(crate) fn parse(reader: &Reader<'_>) -> Option<Node> {
         Err(error) => {
             let message = error.to_string();
             let message = message.split(" at line ").next().unwrap_or(&message);
-            reader.fault(reader.source.offset(error.line(), error.column()), format!("this is not JSON: {message}"));
+            reader
+                .no_syntax(reader.source.offset(error.line(), error.column()), format!("this is not JSON: {message}"));
             None
         }
     }
@@ -35,7 +37,7 @@ pub(crate) fn parse(reader: &Reader<'_>) -> Option<Node> {
 
 /// The byte of the whole text that a slice of it begins at.
 fn offset(reader: &Reader<'_>, part: &str) -> usize {
-    part.as_ptr().addr().saturating_sub(reader.source.text.as_ptr().addr())
+    reader.source.base + part.as_ptr().addr().saturating_sub(reader.source.text.as_ptr().addr())
 }
 
 fn node(reader: &Reader<'_>, raw: &RawValue, depth: usize) -> Option<Node> {
@@ -94,11 +96,12 @@ impl<'de> Deserialize<'de> for Pairs<'de> {
 fn table(reader: &Reader<'_>, raw: &RawValue, depth: usize) -> Option<Vec<Entry>> {
     let Pairs(pairs) = scalar(reader, raw)?;
     let mut entries: Vec<Entry> = Vec::with_capacity(pairs.len());
+    let mut seen = HashSet::with_capacity(pairs.len());
     for (key, value) in pairs {
         let at = offset(reader, key.get());
         let key: String = scalar(reader, key)?;
         // Comments may repeat; what is read may not.
-        if entries.iter().any(|entry| entry.key == key) && !key.starts_with('_') {
+        if !seen.insert(key.clone()) && !key.starts_with('_') {
             reader.fault(at, format!("`{key}` stands twice in this table"));
         }
         entries.push(Entry { key, at, node: node(reader, value, depth + 1)? });

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use regex::bytes::Regex;
-
-use super::diagnose::Reader;
-use super::fields::Fields;
+use super::de::Field;
+use super::file::{LoginFields, Pattern};
 
 /// How a login by prompts looks, on telnet and on serial lines. What is left out is as most hosts have it.
 ///
@@ -42,24 +40,15 @@ pub struct LoginOptions {
 }
 
 impl LoginOptions {
-    /// The fields of a login in the options of a terminal.
-    pub(super) fn read(reader: &Reader<'_>, table: &mut Fields<'_>) -> Self {
-        let mut pattern = |name: &'static str| {
-            let text = table.text(name)?;
-            match fault(&text.value) {
-                None => Some(text.value),
-                Some(fault) => {
-                    reader.fault(text.at, format!("`{name}` {fault}"));
-                    None
-                }
-            }
-        };
+    /// What the fields of a login say.
+    pub(super) fn read(fields: LoginFields) -> Self {
+        let text = |pattern: Field<Pattern>| pattern.value().map(|pattern| pattern.0);
         Self {
-            login_prompt: pattern("login_prompt"),
-            password_prompt: pattern("password_prompt"),
-            shell_prompt: pattern("shell_prompt"),
-            login_failed: pattern("login_failed"),
-            login_timeout: table.seconds("login_timeout"),
+            login_prompt: text(fields.login_prompt),
+            password_prompt: text(fields.password_prompt),
+            shell_prompt: text(fields.shell_prompt),
+            login_failed: text(fields.login_failed),
+            login_timeout: fields.login_timeout.value().map(|it| it.0),
         }
     }
 
@@ -71,20 +60,8 @@ impl LoginOptions {
             ("shell_prompt", &self.shell_prompt),
             ("login_failed", &self.login_failed),
         ];
-        let faults = all.iter().filter_map(|(name, text)| Some(format!("`{name}` {}", fault(text.as_deref()?)?)));
+        let faults =
+            all.iter().filter_map(|(name, text)| Some(format!("`{name}` {}", Pattern::fault(text.as_deref()?)?)));
         faults.collect()
-    }
-}
-
-/// What is wrong with a pattern.
-fn fault(pattern: &str) -> Option<String> {
-    match Regex::new(pattern) {
-        Ok(regex) if regex.is_match(b"") => Some("matches where nothing was written".to_owned()),
-        Ok(_) => None,
-        Err(error) => {
-            let last = error.to_string();
-            let last = last.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            Some(format!("is no regular expression: {last}"))
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! Hosts of several files and labs into one lab: what is the same host, what contradicts, and whether the hops lead anywhere.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 
 use indexmap::IndexMap;
@@ -26,7 +27,7 @@ pub(crate) fn join(hosts: &mut Hosts, host: HostSpec, problems: &mut Vec<Problem
 }
 
 /// Makes one of two descriptions of a host, unless they contradict each other.
-fn unite(first: &mut HostSpec, second: HostSpec, problems: &mut Vec<Problem>) {
+fn unite(first: &mut HostSpec, mut second: HostSpec, problems: &mut Vec<Problem>) {
     let differs = contradictions(first, &second);
     if !differs.is_empty() {
         let (differs, there) = (differs.join(", "), described_at(first));
@@ -34,6 +35,7 @@ fn unite(first: &mut HostSpec, second: HostSpec, problems: &mut Vec<Problem>) {
         problems.push(Problem::new(second.place, message));
         return;
     }
+    take_origins(first, &mut second);
     add_new(&mut first.resources, second.resources);
     add_new(&mut first.tags, second.tags);
     add_new(&mut first.labs, second.labs);
@@ -43,10 +45,7 @@ fn unite(first: &mut HostSpec, second: HostSpec, problems: &mut Vec<Problem>) {
     first.user = first.user.take().or(second.user);
     first.host_key = first.host_key.take().or(second.host_key);
     first.known_hosts = first.known_hosts.take().or(second.known_hosts);
-    if first.hop.is_none() {
-        first.hop = second.hop;
-        first.hop_place = second.hop_place;
-    }
+    first.hop = first.hop.take().or(second.hop);
     if first.ssh_options == SshOptions::default() {
         first.ssh_options = second.ssh_options;
     }
@@ -62,6 +61,15 @@ fn unite(first: &mut HostSpec, second: HostSpec, problems: &mut Vec<Problem>) {
     for (name, data) in second.extra {
         first.extra.entry(name).or_insert(data);
     }
+}
+
+/// Adds where the fields are said that `first` gets from `second`: those it lacks, and the lists that are united.
+fn take_origins(first: &mut HostSpec, second: &mut HostSpec) {
+    const UNITED: [&str; 3] = ["resources", "tags", "labs"];
+    let table = |field: &str| field.split('.').next().unwrap_or_default().to_owned();
+    let known: HashSet<String> = first.origins.iter().map(|(field, _)| table(field)).collect();
+    let new = std::mem::take(&mut second.origins).into_iter();
+    first.origins.extend(new.filter(|(field, _)| UNITED.contains(&&**field) || !known.contains(&table(field))));
 }
 
 fn described_at(host: &HostSpec) -> String {
@@ -110,7 +118,8 @@ fn contradictions(first: &HostSpec, second: &HostSpec) -> Vec<String> {
 ///
 /// `elsewhere` names a lab that has a host of that id.
 pub(crate) fn check_hops(hosts: &Hosts, elsewhere: impl Fn(&str) -> Option<String>, problems: &mut Vec<Problem>) {
-    for host in hosts.values() {
+    let circles = circles(hosts);
+    for (index, host) in hosts.values().enumerate() {
         let Some(hop) = host.hop.as_deref() else { continue };
         let fault = match hosts.get(hop) {
             None => {
@@ -127,28 +136,50 @@ pub(crate) fn check_hops(hosts: &Hosts, elsewhere: impl Fn(&str) -> Option<Strin
                     host.id
                 )
             }
-            Some(_) => match circle(hosts, host) {
-                Some(circle) => {
-                    format!("the hops of host `{}` lead round in a circle: {}", host.id, circle.join(" → "))
+            Some(_) => match circles.get(&index) {
+                Some(&length) => {
+                    let way = way_round(hosts, host, length);
+                    format!("the hops of host `{}` lead round in a circle: {way}", host.id)
                 }
                 None => continue,
             },
         };
-        problems.push(Problem::new(host.hop_place.clone().or_else(|| host.place.clone()), fault));
+        let place = host.origins_at("hop").next().or(host.place.as_ref()).cloned();
+        problems.push(Problem::new(place, fault));
     }
 }
 
-/// The way from `host` through its hops back to it, if it comes back.
-fn circle<'a>(hosts: &'a Hosts, host: &'a HostSpec) -> Option<Vec<&'a str>> {
-    let mut way = vec![&*host.id];
-    let mut at = host;
-    // A way longer than there are hosts is in a circle that `host` is not part of: that of others, who report it.
-    while way.len() <= hosts.len() {
-        at = hosts.get(at.hop.as_deref()?)?;
-        way.push(&at.id);
-        if at.id == host.id {
-            return Some(way);
+/// The hosts, by their places in the lab, whose hops come back to them, and how many hosts are in the circle.
+///
+/// Each host is passed once, however long the ways are.
+fn circles(hosts: &Hosts) -> HashMap<usize, usize> {
+    let hop = |index: usize| hosts.get_index_of(hosts.get_index(index)?.1.hop.as_deref()?);
+    let mut passed = vec![false; hosts.len()];
+    let mut found = HashMap::new();
+    for start in 0..hosts.len() {
+        let mut way = Vec::new();
+        let mut at = Some(start);
+        while let Some(index) = at.filter(|index| !passed[*index]) {
+            passed[index] = true;
+            way.push(index);
+            at = hop(index);
+        }
+        if let Some(begin) = way.iter().position(|index| Some(*index) == at) {
+            found.extend(way[begin..].iter().map(|index| (*index, way.len() - begin)));
         }
     }
-    None
+    found
+}
+
+/// The ids in a circle of hops, from `host` back to it; of a long one the beginning.
+fn way_round(hosts: &Hosts, host: &HostSpec, length: usize) -> String {
+    const SHOWN: usize = 8;
+    let next = |host: &&HostSpec| hosts.get(host.hop.as_deref()?);
+    let mut ids: Vec<&str> =
+        std::iter::successors(Some(host), next).take(length.min(SHOWN)).map(|it| &*it.id).collect();
+    if length > SHOWN {
+        ids.push("…");
+    }
+    ids.push(&host.id);
+    ids.join(" → ")
 }

@@ -1,6 +1,6 @@
 //! [`Lab`]: named hosts, and what has to be reserved to use them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::catalog::LabCatalog;
 use super::diagnose::{Problem, report};
 use super::identity::name_fault;
+use super::link::Link;
 use super::merge::{Hosts, check_hops};
 use super::selection::LabSelection;
 use super::spec::HostSpec;
@@ -37,6 +38,15 @@ struct Inner {
     name: String,
     hosts: Hosts,
     resources: BTreeSet<String>,
+    more: More,
+}
+
+/// What a lab has besides hosts.
+#[derive(Debug, Default)]
+pub(super) struct More {
+    pub(super) links: Vec<Link>,
+    pub(super) metadata: BTreeMap<String, serde_json::Map<String, serde_json::Value>>,
+    pub(super) warnings: Vec<String>,
 }
 
 impl Lab {
@@ -100,8 +110,12 @@ impl Lab {
     }
 
     pub(crate) fn new(names: Vec<String>, hosts: Hosts, resources: BTreeSet<String>) -> Self {
+        Self::with_more(names, hosts, resources, More::default())
+    }
+
+    pub(super) fn with_more(names: Vec<String>, hosts: Hosts, resources: BTreeSet<String>, more: More) -> Self {
         let name = names.join("+");
-        Self(Arc::new(Inner { names, name, hosts, resources }))
+        Self(Arc::new(Inner { names, name, hosts, resources, more }))
     }
 
     /// Its name; `a+b` if it was merged of several.
@@ -141,6 +155,25 @@ impl Lab {
     #[must_use]
     pub fn resources(&self) -> &BTreeSet<String> {
         &self.0.resources
+    }
+
+    /// The declared routes between its hosts.
+    #[must_use]
+    pub fn links(&self) -> &[Link] {
+        &self.0.more.links
+    }
+
+    /// The user's own data about the lab of that name, one of [`names`](Self::names): `labs.NAME.metadata`.
+    #[must_use]
+    pub fn metadata(&self, name: &str) -> Option<&serde_json::Map<String, serde_json::Value>> {
+        self.0.more.metadata.get(name)
+    }
+
+    /// What is not wrong and should not be so: passwords that stand as text in a file whose lab is not `simulated`. Each says
+    /// where. A run shows them on stderr.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.0.more.warnings
     }
 }
 

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::de::At;
 use super::diagnose::Reader;
-use super::fields::{At, Fields};
+use super::file::{Int, LoginFields, SerialFields, Word};
 use super::login::LoginOptions;
-use super::schema::{one_of, resolve};
+use super::schema::resolve;
 
 /// The parity bit of a serial line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -21,14 +22,14 @@ pub enum Parity {
     Odd,
 }
 
-impl Parity {
-    const NAMES: [&'static str; 3] = ["none", "even", "odd"];
+impl Word for Parity {
+    const WORDS: &'static [&'static str] = &["none", "even", "odd"];
 
-    fn parse(name: &str) -> Option<Self> {
+    fn of(word: &str) -> Option<Self> {
         [Self::None, Self::Even, Self::Odd]
             .into_iter()
-            .zip(Self::NAMES)
-            .find(|(_, known)| *known == name)
+            .zip(Self::WORDS)
+            .find(|(_, known)| **known == word)
             .map(|(it, _)| it)
     }
 }
@@ -46,12 +47,12 @@ pub enum Flow {
     XonXoff,
 }
 
-impl Flow {
-    const NAMES: [&'static str; 3] = ["none", "rtscts", "xonxoff"];
+impl Word for Flow {
+    const WORDS: &'static [&'static str] = &["none", "rtscts", "xonxoff"];
 
-    fn parse(name: &str) -> Option<Self> {
+    fn of(word: &str) -> Option<Self> {
         let all = [Self::None, Self::RtsCts, Self::XonXoff];
-        all.into_iter().zip(Self::NAMES).find(|(_, known)| *known == name).map(|(it, _)| it)
+        all.into_iter().zip(Self::WORDS).find(|(_, known)| **known == word).map(|(it, _)| it)
     }
 }
 
@@ -98,33 +99,37 @@ pub struct SerialOptions {
 }
 
 impl SerialOptions {
-    /// The fields of the table.
-    pub(super) fn read(reader: &Reader<'_>, fields: &mut Fields<'_>) -> Self {
-        let Some(mut table) = fields.table("serial_options", "`serial_options`") else { return Self::default() };
-        let named = |what: Option<At<String>>| {
-            what.filter(|path| {
-                let named = !path.value.is_empty() && !path.value.contains('\0');
-                if !named {
-                    reader.fault(path.at, "`device` has to be the path of a device");
-                }
-                named
-            })
-        };
-        let device = named(table.text("device")).map(|path| resolve(reader.source, &path.value));
-        let baud = table.integer("baud", 1, 100_000_000).and_then(|baud| u32::try_from(baud).ok());
-        let data_bits = table.integer("data_bits", 5, 8).and_then(|bits| u8::try_from(bits).ok());
-        let parity = table.text("parity").and_then(|it| one_of(reader, "parity", &it, &Parity::NAMES, Parity::parse));
-        let stop_bits = table.integer("stop_bits", 1, 2).and_then(|bits| u8::try_from(bits).ok());
-        let flow = table.text("flow").and_then(|it| one_of(reader, "flow", &it, &Flow::NAMES, Flow::parse));
-        let write_chunk = table.integer("write_chunk", 1, 4096).and_then(|bytes| usize::try_from(bytes).ok());
-        let write_pause = table.seconds("write_pause");
-        if write_chunk.is_some() && write_pause.is_none() {
-            reader.fault(table.at(), "`write_chunk` means nothing without a `write_pause`");
+    /// What the fields of the table say.
+    pub(super) fn read(reader: &Reader<'_>, table: At<SerialFields>) -> Self {
+        let At { at, value: fields } = table;
+        let device = fields.device.right().and_then(|path| {
+            let named = !path.value.is_empty() && !path.value.contains('\0');
+            if !named {
+                reader.fault(path.at, "`device` has to be the path of a device");
+            }
+            named.then(|| resolve(reader, &path))
+        });
+        let write_chunk = fields.write_chunk.value().and_then(Int::to);
+        if write_chunk.is_some() && !fields.write_pause.is_given() {
+            reader.fault(at, "`write_chunk` means nothing without a `write_pause`");
         }
-        let login = LoginOptions::read(reader, &mut table);
-        table.end();
-        let (parity, flow) = (parity.unwrap_or_default(), flow.unwrap_or_default());
-        Self { device, baud, data_bits, parity, stop_bits, flow, write_chunk, write_pause, login }
+        Self {
+            device,
+            baud: fields.baud.value().and_then(Int::to),
+            data_bits: fields.data_bits.value().and_then(Int::to),
+            parity: fields.parity.value().map(|it| it.0).unwrap_or_default(),
+            stop_bits: fields.stop_bits.value().and_then(Int::to),
+            flow: fields.flow.value().map(|it| it.0).unwrap_or_default(),
+            write_chunk,
+            write_pause: fields.write_pause.value().map(|it| it.0),
+            login: LoginOptions::read(LoginFields {
+                login_prompt: fields.login_prompt,
+                password_prompt: fields.password_prompt,
+                shell_prompt: fields.shell_prompt,
+                login_failed: fields.login_failed,
+                login_timeout: fields.login_timeout,
+            }),
+        }
     }
 
     /// What no line can have, when it was said in code.

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use indexmap::IndexMap;
-
 use super::diagnose::Place;
+use super::extra::Extra;
+use super::file::Word;
 use super::identity::{address_fault, login_fault, name_fault};
 use super::secret::Secret;
 use super::serial::SerialOptions;
@@ -24,10 +24,12 @@ pub enum Term {
     Serial,
     /// It is this machine.
     Local,
+    /// On a console behind a terminal server, as otto-sh's `console_options` say: kept, and refused on first use.
+    Console,
 }
 
 impl Term {
-    pub(crate) const NAMES: [&'static str; 4] = ["ssh", "telnet", "serial", "local"];
+    pub(crate) const NAMES: [&'static str; 5] = ["ssh", "telnet", "serial", "local", "console"];
 
     /// As lab files write it.
     #[must_use]
@@ -36,7 +38,9 @@ impl Term {
     }
 
     pub(crate) fn parse(name: &str) -> Option<Self> {
-        [Self::Ssh, Self::Telnet, Self::Serial, Self::Local].into_iter().find(|term| term.as_str() == name)
+        [Self::Ssh, Self::Telnet, Self::Serial, Self::Local, Self::Console]
+            .into_iter()
+            .find(|term| term.as_str() == name)
     }
 
     /// The port of its protocol, if it has ports.
@@ -45,8 +49,16 @@ impl Term {
         match self {
             Self::Ssh => Some(22),
             Self::Telnet => Some(23),
-            Self::Serial | Self::Local => None,
+            Self::Serial | Self::Local | Self::Console => None,
         }
+    }
+}
+
+impl Word for Term {
+    const WORDS: &'static [&'static str] = &Self::NAMES;
+
+    fn of(word: &str) -> Option<Self> {
+        Self::parse(word)
     }
 }
 
@@ -77,6 +89,14 @@ impl HostKeyCheck {
     }
 }
 
+impl Word for HostKeyCheck {
+    const WORDS: &'static [&'static str] = &Self::NAMES;
+
+    fn of(word: &str) -> Option<Self> {
+        Self::parse(word)
+    }
+}
+
 /// A login, and what proves it.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -90,7 +110,7 @@ pub struct Cred {
     /// The passphrase of `key_file`.
     pub passphrase: Option<Secret>,
     /// What otto-sh's files may say beyond this (`proxy`, `via`, `params`, `protocols`): kept, not used.
-    pub extra: IndexMap<String, serde_json::Value>,
+    pub extra: Extra,
 }
 
 impl Cred {
@@ -134,7 +154,7 @@ pub struct SshOptions {
     /// Files of private keys, for any login.
     pub client_keys: Vec<PathBuf>,
     /// All else that the table says: kept, not used.
-    pub extra: IndexMap<String, serde_json::Value>,
+    pub extra: Extra,
 }
 
 /// One host of a lab: plain data, with all fields public.
@@ -183,10 +203,11 @@ pub struct HostSpec {
     /// Its serial line.
     pub serial_options: SerialOptions,
     /// What the lab file says beyond this, by otto-sh's names for it: kept, not used.
-    pub extra: IndexMap<String, serde_json::Value>,
+    pub extra: Extra,
     /// Where it is described.
     pub(crate) place: Option<Place>,
-    pub(crate) hop_place: Option<Place>,
+    /// Where each of its fields is said, those of tables as `ssh_options.port`.
+    pub(crate) origins: Vec<(Box<str>, Place)>,
 }
 
 impl HostSpec {
@@ -323,6 +344,39 @@ impl HostSpec {
     #[must_use]
     pub fn origin(&self) -> Option<String> {
         self.place.as_ref().map(ToString::to_string)
+    }
+
+    /// Where that field is said (`file:line:column`): with the host, in the file's `[defaults]`, in an OS profile, or in another
+    /// description of the same host. A field of a table is named as `ssh_options.port`. Lists that were united have several.
+    ///
+    /// ```
+    /// let lab = otto::Lab::from_toml("\
+    /// lab = 'bench'
+    /// defaults = { port = 2222 }
+    /// [[hosts]]
+    /// id = 'router1'
+    /// ip = '10.0.0.1'
+    /// ")?;
+    /// let host = lab.host("router1").unwrap();
+    /// assert_eq!(host.port, Some(2222));
+    /// assert_eq!(host.origins_of("port").collect::<Vec<_>>(), ["<toml>:2:21"]);
+    /// assert_eq!(host.origins_of("ip").collect::<Vec<_>>(), ["<toml>:5:6"]);
+    /// assert_eq!(host.origins_of("user").count(), 0);
+    /// # Ok::<(), otto::Error>(())
+    /// ```
+    pub fn origins_of(&self, field: &str) -> impl Iterator<Item = String> {
+        self.origins_at(field).map(ToString::to_string)
+    }
+
+    /// Those of its secrets that otto keeps as data and does not use.
+    pub(crate) fn kept_secrets(&self) -> impl Iterator<Item = Secret> {
+        let logins = self.creds.iter().map(|cred| &cred.extra);
+        let options = [&self.extra, &self.ssh_options.extra, &self.telnet_options.extra];
+        options.into_iter().chain(logins).flat_map(Extra::secrets)
+    }
+
+    pub(crate) fn origins_at(&self, field: &str) -> impl Iterator<Item = &Place> {
+        self.origins.iter().filter(move |(name, _)| **name == *field).map(|(_, place)| place)
     }
 
     /// What is wrong with it by itself: names and addresses that no host can have.

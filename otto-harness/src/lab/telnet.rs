@@ -2,22 +2,11 @@
 
 use std::time::Duration;
 
-use indexmap::IndexMap;
-
-use super::diagnose::Reader;
-use super::fields::Fields;
+use super::extra::Extra;
+use super::file::{Int, KEPT_OF_TELNET, LoginFields, TelnetFields};
 use super::login::LoginOptions;
-
-/// otto-sh's fields that otto has no use for: accepted, and kept as data.
-const KEPT: &[&str] = &[
-    "auto_window_resize",
-    "echo_negotiation_timeout",
-    "encoding",
-    "extra",
-    "single_client_console",
-    "write_chunk_delay",
-    "write_chunk_size",
-];
+use super::schema::kept;
+use super::tree::Node;
 
 /// What a host says about its telnet connection beyond address and port: `telnet_options` in a lab file.
 ///
@@ -52,33 +41,32 @@ pub struct TelnetOptions {
     /// How many such questions may stay unanswered.
     pub keepalive_count_max: Option<u32>,
     /// otto-sh's fields beyond these: kept, not used.
-    pub extra: IndexMap<String, serde_json::Value>,
+    pub extra: Extra,
 }
 
 impl TelnetOptions {
-    /// The fields of the table, and the port among them; all mistakes are noted.
-    pub(super) fn read(reader: &Reader<'_>, fields: &mut Fields<'_>) -> (Self, Option<u16>) {
-        let Some(mut table) = fields.table("telnet_options", "`telnet_options`") else { return Default::default() };
-        let number =
-            |table: &mut Fields<'_>, name| table.integer(name, 1, 65_535).and_then(|it| u16::try_from(it).ok());
-        let port = number(&mut table, "port");
-        let mut login = LoginOptions::read(reader, &mut table);
+    /// What the fields of the table say, and the port among them; `node` is the table.
+    pub(super) fn read(fields: TelnetFields, node: &Node) -> (Self, Option<u16>) {
+        let mut login = LoginOptions::read(LoginFields {
+            login_prompt: fields.login_prompt,
+            password_prompt: fields.password_prompt,
+            shell_prompt: fields.shell_prompt,
+            login_failed: fields.login_failed,
+            login_timeout: fields.login_timeout,
+        });
         // otto-sh's delimiter of all prompts: less than what otto looks for by itself.
         login.login_prompt = login.login_prompt.filter(|prompt| prompt.trim() != ":");
         let options = Self {
-            connect_timeout: table.seconds("connect_timeout"),
+            connect_timeout: fields.connect_timeout.value().map(|it| it.0),
             login,
-            no_login: table.boolean("login") == Some(false),
-            user: table.text("user").map(|user| user.value),
-            cols: number(&mut table, "cols"),
-            rows: number(&mut table, "rows"),
-            keepalive_interval: table.seconds("keepalive_interval"),
-            keepalive_count_max: table
-                .integer("keepalive_count_max", 1, i64::from(u32::MAX))
-                .and_then(|count| u32::try_from(count).ok()),
-            extra: table.data(KEPT),
+            no_login: fields.login.value() == Some(false),
+            user: fields.user.value(),
+            cols: fields.cols.value().and_then(Int::to),
+            rows: fields.rows.value().and_then(Int::to),
+            keepalive_interval: fields.keepalive_interval.value().map(|it| it.0),
+            keepalive_count_max: fields.keepalive_count_max.value().and_then(Int::to),
+            extra: kept(node, KEPT_OF_TELNET),
         };
-        table.end();
-        (options, port)
+        (options, fields.port.value().and_then(Int::to))
     }
 }

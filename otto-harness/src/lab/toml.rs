@@ -7,29 +7,30 @@ use super::tree::{Entry, Node, Value};
 
 /// The tree of the reader's text, if it is TOML; else each syntax error is noted.
 pub(crate) fn parse(reader: &Reader<'_>) -> Option<Node> {
+    let base = reader.source.base;
     let (table, errors) = DeTable::parse_recoverable(&reader.source.text);
     for error in &errors {
-        let at = error.span().map_or(0, |span| span.start);
-        reader.fault(at, format!("this is not TOML: {}", error.message()));
+        let at = base + error.span().map_or(0, |span| span.start);
+        reader.no_syntax(at, format!("this is not TOML: {}", error.message()));
     }
     // What could be recovered is a guess; mistakes in a guess would mislead.
-    errors.is_empty().then(|| Node { at: 0, value: Value::Table(entries(table.get_ref())) })
+    errors.is_empty().then(|| Node { at: base, value: Value::Table(entries(base, table.get_ref())) })
 }
 
-fn entries(table: &DeTable<'_>) -> Vec<Entry> {
+fn entries(base: usize, table: &DeTable<'_>) -> Vec<Entry> {
     let mut entries: Vec<_> = table
         .iter()
         .map(|(key, item)| Entry {
             key: key.get_ref().to_string(),
-            at: key.span().start,
-            node: node(item.span().start, item.get_ref()),
+            at: base + key.span().start,
+            node: node(base, item.span().start, item.get_ref()),
         })
         .collect();
     entries.sort_by_key(|entry| entry.at);
     entries
 }
 
-fn node(at: usize, value: &DeValue<'_>) -> Node {
+fn node(base: usize, at: usize, value: &DeValue<'_>) -> Node {
     let value = match value {
         DeValue::String(text) => Value::Text(text.to_string()),
         DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix())
@@ -38,9 +39,9 @@ fn node(at: usize, value: &DeValue<'_>) -> Node {
         DeValue::Boolean(value) => Value::Bool(*value),
         DeValue::Datetime(time) => Value::Text(time.to_string()),
         DeValue::Array(items) => {
-            Value::List(items.iter().map(|item| node(item.span().start, item.get_ref())).collect())
+            Value::List(items.iter().map(|item| node(base, item.span().start, item.get_ref())).collect())
         }
-        DeValue::Table(table) => Value::Table(entries(table)),
+        DeValue::Table(table) => Value::Table(entries(base, table)),
     };
-    Node { at, value }
+    Node { at: base + at, value }
 }

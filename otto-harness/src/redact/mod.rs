@@ -72,7 +72,8 @@ impl Redactor {
     /// ```
     #[must_use]
     pub fn of_hosts<'h>(hosts: impl IntoIterator<Item = &'h HostSpec>) -> Self {
-        Self::new(hosts.into_iter().flat_map(secrets).map(|(_, secret)| secret.clone()))
+        let of_host = |host: &'h HostSpec| secrets(host).map(|(_, secret)| secret.clone()).chain(host.kept_secrets());
+        Self::new(hosts.into_iter().flat_map(of_host))
     }
 
     /// Names, in the log, the logins of these hosts whose secrets are too short to be taken out.

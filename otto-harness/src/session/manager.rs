@@ -346,7 +346,7 @@ impl Sessions {
                 if let (count, Some(error)) = &*failed
                     && *count > before
                 {
-                    return Err(error.again());
+                    return Err(error.clone());
                 }
             }
             if slot.session.alive() {
@@ -354,7 +354,7 @@ impl Sessions {
             }
             slot.session.open().await.inspect_err(|error| {
                 let mut failed = failures();
-                *failed = (failed.0 + 1, Some(error.again()));
+                *failed = (failed.0 + 1, Some(error.clone()));
             })
         };
         slot.gate.pass(opening).await

@@ -67,6 +67,22 @@ mod bad {
     }
 }
 
+/// For retries and iterations.
+mod unsure {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::{OttoContext, Result};
+
+    /// Fails when it is run first, and each fifth time.
+    #[otto::test(lab = "local", tags("unsure"))]
+    async fn now_and_then(ctx: OttoContext) -> Result<()> {
+        static RUNS: AtomicU32 = AtomicU32::new(0);
+        let code = u8::from(RUNS.fetch_add(1, Ordering::Relaxed).is_multiple_of(5));
+        ctx.get_host("local")?.run(format!("echo round; (exit {code})")).await?.ok()?;
+        Ok(())
+    }
+}
+
 /// For the live lines: names that are long, output of its own, and time to look.
 mod slow {
     use super::{Duration, OttoContext, Result};

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use otto::prelude::*;
@@ -39,6 +40,17 @@ async fn hangs() {
 #[otto::test(lab = "local", timeout = "300ms")]
 async fn blocks() {
     std::thread::sleep(Duration::from_secs(60));
+}
+
+#[otto::test(lab = "local", retries = 1)]
+async fn is_flaky() -> Result<()> {
+    static ATTEMPTS: AtomicU32 = AtomicU32::new(0);
+    // nextest tries again by itself, in another process.
+    let of_nextest = std::env::var("NEXTEST_ATTEMPT").ok().and_then(|number| number.parse().ok());
+    match ATTEMPTS.fetch_add(1, Ordering::Relaxed).max(of_nextest.unwrap_or(1) - 1) {
+        0 => Err(Error::new(ErrorKind::Invalid, "the link flaps")),
+        _ => Ok(()),
+    }
 }
 
 #[otto::test(lab = "local")]

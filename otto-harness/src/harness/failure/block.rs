@@ -49,7 +49,7 @@ pub(in crate::harness) fn block(scene: &Scene<'_>) -> String {
         line(&mut text, if found.certain { "command" } else { "last command" }, &indented(&command.command));
         line(&mut text, "result", &result(command));
         // The error of a command quotes what it wrote.
-        let quoted = command.tail.last().is_some_and(|last| scene.text.contains(last.trim()));
+        let quoted = command.tail.last().is_some_and(|last| scene.text.contains(&format!("| {last}")));
         if !quoted && !command.tail.is_empty() {
             line(&mut text, "output", &quote(&command.tail));
         }

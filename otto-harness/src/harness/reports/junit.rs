@@ -68,6 +68,7 @@ fn case(test: &TestRecord) -> TestCase {
     let of_lab = test.lab.iter().map(|lab| ("lab", lab.clone()));
     let properties = [
         ("hosts", test.hosts.join(" ")),
+        ("shared", test.shared.join(" ")),
         ("tags", test.tags.join(" ")),
         ("verdict", test.verdict.name().to_owned()),
         ("attempts", test.runs.to_string()),

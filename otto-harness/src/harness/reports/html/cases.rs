@@ -93,7 +93,7 @@ fn failure(page: &mut Page, attempt: &Attempt) {
 fn facts(page: &mut Page, test: &TestRecord) {
     put!(page, "<dl>");
     put!(page, "<dt>Source</dt><dd><code>{}:{}</code> in {}</dd>", Text(&test.file), test.line, Text(&test.package));
-    for (what, list) in [("Hosts", &test.hosts), ("Tags", &test.tags)] {
+    for (what, list) in [("Hosts", &test.hosts), ("Shared", &test.shared), ("Tags", &test.tags)] {
         if !list.is_empty() {
             put!(page, "<dt>{what}</dt><dd>{}</dd>", Text(&list.join(", ")));
         }

@@ -109,11 +109,3 @@ fn a_run_of_nothing_is_a_page_too() {
     let run = RunRecord { tests: Vec::new(), labs: Vec::new(), ..samples::run() };
     assert!(page(&run).contains("No test ran"));
 }
-
-#[test]
-fn zz_sample() {
-    if let Ok(to) = std::env::var("OTTO_SAMPLE") {
-        std::fs::write(format!("{to}/sample.html"), page(&samples::run())).unwrap();
-        std::fs::write(format!("{to}/hostile.html"), page(&samples::hostile())).unwrap();
-    }
-}
