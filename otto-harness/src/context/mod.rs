@@ -83,10 +83,7 @@ impl OttoContext {
         };
         let hosts = with_hops(&lab, make);
         let local = hosts.get(LOCAL).cloned().unwrap_or_else(|| make(&HostSpec::local(LOCAL), None));
-        let scope = HostScope::default();
-        for host in hosts.values().chain([&local]) {
-            scope.own(host.clone());
-        }
+        let scope = HostScope::of(hosts.values().filter(|host| !host.is(&local)).chain([&local]).cloned());
         Self(Arc::new(Inner {
             lab,
             hosts,
