@@ -22,7 +22,7 @@ async fn commands_are_kept_in_order_with_how_they_ended_and_without_secrets() {
     b.run("echo quiet").log(crate::LogMode::Quiet).await.unwrap();
     ctx.close().await.unwrap();
     let all = recorder.recorded();
-    let shown: Vec<_> = recorded
+    let shown: Vec<_> = all
         .commands
         .iter()
         .map(|one| (&*one.host, &*one.session, &*one.command, one.ended.as_deref().unwrap_or_default(), one.is_ok))
