@@ -74,10 +74,20 @@ pub use harness::private as __private;
 /// |---|---|
 /// | `lab = "bench"` | the lab it runs on; `"rack1+rack2"` are two, merged |
 /// | `labs = ["bench1", "bench2"]` | one instance for each: `boots::bench1`, `boots::bench2` |
+/// | `hosts("router1", "switch.*")` | the hosts it uses, for itself alone; without it, it has the whole lab |
+/// | `hosts(dut = "tag:arch=arm", gw = "router1:shared")` | one host for each name: `ctx.host("dut")?`; `:shared` with others |
+/// | `shared("dns1")` | hosts it uses together with other tests that share them |
+/// | `each_host = "router.*"` | one instance for each host: `boots::router1`, …; an argument [`Host`] is that host |
+/// | `tags("smoke", "bgp")` | what `--tag` selects it by |
+/// | `retries = 1` | attempts more when it fails; it is then flaky |
 /// | `timeout = "90s"` | its own limit: whole numbers of `h`, `m`, `s`, `ms`, as in `"1m30s"` |
 /// | `crate = path` | where otto is, for macros and crates that re-export it |
 ///
 /// Without `lab` and `labs` it runs on whichever lab is selected.
+///
+/// A pattern is a regex that has to match a whole id, or `tag:` and a tag, or several of these with ` & ` between them; see
+/// [`lab::Need`]. Of a test that says which hosts it uses the context has no others, and tests of other hosts of the lab run
+/// at the same time.
 ///
 /// # The function
 ///

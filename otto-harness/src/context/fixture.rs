@@ -1,13 +1,10 @@
 //! Fixtures: what a test has as an argument, made before its body and closed after it, by type.
 
 use std::any::TypeId;
-use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::future::Future;
 
 use super::OttoContext;
-use crate::error::{Error, ErrorKind, Result};
-use crate::host::Host;
 
 /// A type that a test can have as an argument: a fixture.
 ///
@@ -99,33 +96,4 @@ pub enum FixtureKind {
     Handle,
     /// The last test of the lab that needs this type.
     OfLab(TypeId),
-}
-
-impl FromContext for OttoContext {
-    type Error = Infallible;
-
-    async fn from_context(ctx: &OttoContext) -> Result<Self, Infallible> {
-        Ok(ctx.clone())
-    }
-
-    fn kind() -> FixtureKind {
-        FixtureKind::Handle
-    }
-}
-
-/// The host that `each_host` made the test for.
-impl FromContext for Host {
-    type Error = Error;
-
-    async fn from_context(ctx: &OttoContext) -> Result<Self> {
-        ctx.each_host().ok_or_else(|| {
-            Error::new(ErrorKind::Invalid, "the test does not say which host its argument is").hint(
-                "`each_host = \"router.*\"` makes a test for each; others come from the context: `ctx.get_host(…)`",
-            )
-        })
-    }
-
-    fn kind() -> FixtureKind {
-        FixtureKind::Handle
-    }
 }

@@ -82,10 +82,7 @@ impl OttoContext {
         };
         let hosts: IndexMap<_, _> = lab.hosts().map(|spec| (spec.id.clone(), make(spec))).collect();
         let local = hosts.get(LOCAL).cloned().unwrap_or_else(|| make(&crate::lab::HostSpec::local(LOCAL)));
-        let scope = HostScope::default();
-        for host in hosts.values().chain([&local]) {
-            scope.own(host.clone());
-        }
+        let scope = HostScope::of(hosts.values().filter(|host| !host.is(&local)).chain([&local]).cloned());
         Self(Arc::new(Inner {
             lab,
             hosts,

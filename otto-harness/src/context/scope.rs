@@ -61,8 +61,10 @@ impl HostScope {
         hosts.iter().map(|member| member.host.clone()).collect()
     }
 
-    pub(super) fn own(&self, host: Host) {
-        self.add(Member { host, own: true });
+    /// Of these hosts, each of which is another.
+    pub(super) fn of(hosts: impl Iterator<Item = Host>) -> Self {
+        let hosts = hosts.map(|host| Member { host, own: true }).collect();
+        Self(Arc::new(Inner { hosts: Mutex::new(hosts), ..Inner::default() }))
     }
 
     /// Comes back when the scope begins to close, at once if it did.
@@ -94,6 +96,14 @@ impl HostScope {
         let scope = self.0.clone();
         Box::pin(async move {
             scope.begun.send_replace(true);
+            // Most hosts of a large lab are not used by one test: those are done with here and now.
+            if let Ok(_one_at_a_time) = scope.closing.try_lock() {
+                let mut hosts = scope.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+                hosts.retain(|member| !(member.own && member.host.retire_if_idle()));
+                if hosts.is_empty() {
+                    return Ok(());
+                }
+            }
             let closing = tokio::spawn(async move {
                 // Whoever asks while it is being closed waits until it is.
                 let _one_at_a_time = scope.closing.lock().await;

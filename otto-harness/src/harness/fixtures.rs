@@ -1,12 +1,84 @@
 //! The arguments of a test, by their types: made before its body, closed after it.
 
 use std::any::{Any, TypeId, type_name};
+use std::convert::Infallible;
+use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
 use super::registry::Fault;
 use crate::context::{FixtureKind, FromContext, OttoContext};
+use crate::error::{Error, ErrorKind};
+use crate::host::Host;
+
+/// What a test can have as an argument: a fixture, or one of otto's own handles.
+///
+/// Those are no fixtures themselves: `ctx.close()` would be the fixture's `close`, which takes its receiver by value and is
+/// found before the context's own, and nothing would be closed.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the argument of an `#[otto::test]`",
+    label = "nothing that otto can provide",
+    note = "a test takes `OttoContext`, with `each_host` a `Host`, its own fixtures (`impl FromContext for {Self}`), \
+            fixtures of a lab as `Arc<T>` (`impl LabFixture for T`), each also by reference; or nothing",
+    note = "under `#[rstest]`, values come by `#[case]`, and what otto provides by `#[ignore] ctx: OttoContext`"
+)]
+pub trait Argument: Sized + 'static {
+    /// Why it could not be made, or not be undone.
+    type Error: Into<Box<dyn StdError + Send + Sync>>;
+
+    /// Makes it.
+    fn make(ctx: &OttoContext) -> impl Future<Output = Result<Self, Self::Error>>;
+
+    /// Undoes what making it did.
+    fn undo(self) -> impl Future<Output = Result<(), Self::Error>> {
+        async { Ok(()) }
+    }
+
+    /// Who undoes it.
+    #[must_use]
+    fn kind() -> FixtureKind {
+        FixtureKind::Handle
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: FromContext> Argument for T {
+    type Error = T::Error;
+
+    fn make(ctx: &OttoContext) -> impl Future<Output = Result<Self, Self::Error>> {
+        T::from_context(ctx)
+    }
+
+    fn undo(self) -> impl Future<Output = Result<(), Self::Error>> {
+        T::close(self)
+    }
+
+    fn kind() -> FixtureKind {
+        <T as FromContext>::kind()
+    }
+}
+
+impl Argument for OttoContext {
+    type Error = Infallible;
+
+    async fn make(ctx: &OttoContext) -> Result<Self, Infallible> {
+        Ok(ctx.clone())
+    }
+}
+
+/// The host that `each_host` made the test for.
+impl Argument for Host {
+    type Error = Error;
+
+    async fn make(ctx: &OttoContext) -> Result<Self, Error> {
+        ctx.each_host().ok_or_else(|| {
+            Error::new(ErrorKind::Invalid, "the test does not say which host its argument is").hint(
+                "`each_host = \"router.*\"` makes a test for each; others come from the context: `ctx.get_host(…)`",
+            )
+        })
+    }
+}
 
 /// A fixture that was made.
 pub type Made = Box<dyn Any>;
@@ -25,20 +97,20 @@ pub struct Fixture {
 impl Fixture {
     /// That of this type.
     #[must_use]
-    pub const fn of<T: FromContext>() -> Self {
+    pub const fn of<T: Argument>() -> Self {
         Self {
             name: type_name::<T>,
             kind: T::kind,
             make: |ctx| {
                 Box::pin(async move {
-                    let made = T::from_context(ctx).await;
+                    let made = T::make(ctx).await;
                     made.map(|made| Box::new(made) as Made).map_err(|error| Fault::of(&*error.into()))
                 })
             },
             close: |made| {
                 Box::pin(async move {
                     match made.downcast::<T>() {
-                        Ok(made) => made.close().await.map_err(|error| Fault::of(&*error.into())),
+                        Ok(made) => made.undo().await.map_err(|error| Fault::of(&*error.into())),
                         // It was made by the function above.
                         Err(_) => Ok(()),
                     }

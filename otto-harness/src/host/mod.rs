@@ -231,7 +231,12 @@ impl Host {
 
     /// As [`close`](Self::close), for good: its context is gone.
     pub(crate) fn retire(&self) -> BoxFuture<'static, Result<()>> {
-        self.0.sessions.retire("the context of this host was closed")
+        self.0.sessions.retire(RETIRED)
+    }
+
+    /// As [`retire`](Self::retire), at once, if it was not used; false if there is something to close.
+    pub(crate) fn retire_if_idle(&self) -> bool {
+        self.0.sessions.retire_if_idle(RETIRED)
     }
 
     /// The id of the host that it is reached through.
@@ -243,6 +248,9 @@ impl Host {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
+
+/// Why nothing is opened on a host any more.
+const RETIRED: &str = "the context of this host was closed";
 
 /// The id of the built-in host that is this machine.
 pub(crate) const LOCAL: &str = "local";

@@ -201,6 +201,13 @@ impl SessionManager {
         self.close_all()
     }
 
+    /// As [`retire`](Self::retire) if there is nothing to close; false, and nothing more is opened, if there is.
+    pub(crate) fn retire_if_idle(&self, why: &'static str) -> bool {
+        self.0.gate.shut(why);
+        self.0.default.gate.shut(why);
+        self.0.idle()
+    }
+
     pub(crate) fn is_dry_run(&self) -> bool {
         self.0.dry_run
     }

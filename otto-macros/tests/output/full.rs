@@ -20,11 +20,11 @@ const _: () = {
         ::core::env!("CARGO_PKG_NAME"), labs : & ["rack1", "rack1+rack2"], hosts : & [],
         each_host : ::core::option::Option::None, tags : & [], timeout :
         ::core::option::Option::Some(::core::time::Duration::from_millis(90000u64)),
-        setup : ::core::option::Option::None, teardown : ::core::option::Option::None,
-        ignore : ::core::option::Option::Some(::core::option::Option::Some("slow")),
-        should_panic :
-        ::core::option::Option::Some(::core::option::Option::Some("no route")), fixtures
-        : const { & [::otto::__private::Fixture::of:: < OttoContext > (),
+        retries : ::core::option::Option::None, setup : ::core::option::Option::None,
+        teardown : ::core::option::Option::None, ignore :
+        ::core::option::Option::Some(::core::option::Option::Some("slow")), should_panic
+        : ::core::option::Option::Some(::core::option::Option::Some("no route")),
+        fixtures : const { & [::otto::__private::Fixture::of:: < OttoContext > (),
         ::otto::__private::Fixture::of:: < OttoContext > ()] }, run : | made |
         ::std::boxed::Box::pin(async move { let mut made =
         ::core::iter::IntoIterator::into_iter(made); let result =
@@ -32,6 +32,7 @@ const _: () = {
         (::core::iter::Iterator::next(& mut made)), ::otto::__private::by_ref:: <
         OttoContext > (::core::iter::Iterator::next(& mut made))). await; < otto::Result
         < () > as ::otto::__private::TestResult > ::check(& result); { use
-        ::otto::__private::returned:: *; (&& && && Returned(& result)).outcome() } }), }
+        ::otto::__private::returned:: *; (&& && && && Returned(& result)).outcome() } }),
+        }
     }
 };

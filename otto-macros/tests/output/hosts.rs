@@ -19,11 +19,16 @@ const _: () = {
         ::core::option::Option::Some(::otto::__private::HostUse { name :
         ::core::option::Option::None, pattern : "router.*", shared : false }), tags : &
         ["smoke", "bgp"], timeout : ::core::option::Option::None, retries :
-        ::core::option::Option::Some(2u32), ignore : ::core::option::Option::None,
-        should_panic : ::core::option::Option::None, run : | context |
-        ::std::boxed::Box::pin(async move { let result = forwards(< OttoContext as
-        ::otto::__private::Argument < '_ >> ::from_context(& context), < Host as
-        ::otto::__private::Argument < '_ >> ::from_context(& context)). await; < () as
+        ::core::option::Option::Some(2u32), setup : ::core::option::Option::None,
+        teardown : ::core::option::Option::None, ignore : ::core::option::Option::None,
+        should_panic : ::core::option::Option::None, fixtures : const { &
+        [::otto::__private::Fixture::of:: < OttoContext > (),
+        ::otto::__private::Fixture::of:: < Host > ()] }, run : | made |
+        ::std::boxed::Box::pin(async move { let mut made =
+        ::core::iter::IntoIterator::into_iter(made); let result =
+        forwards(::otto::__private::by_value:: < OttoContext >
+        (::core::iter::Iterator::next(& mut made)), ::otto::__private::by_value:: < Host
+        > (::core::iter::Iterator::next(& mut made))). await; < () as
         ::otto::__private::TestResult > ::check(& result); { use
         ::otto::__private::returned:: *; (&& && && && Returned(& result)).outcome() } }),
         }

@@ -13,10 +13,13 @@ const TEST: TestCase = TestCase {
     each_host: None,
     tags: &[],
     timeout: None,
+    setup: None,
+    teardown: None,
     retries: None,
+    fixtures: &[],
     ignore: None,
     should_panic: None,
-    run: |_ctx| Box::pin(async { Ok(()) }),
+    run: |_made| Box::pin(async { Ok(()) }),
 };
 
 inventory::submit! { TEST }
