@@ -286,10 +286,8 @@ fn run(options: &Options, jobs: Vec<Job>, filtered: usize) -> Exit {
     }
     let exit = exit(ended, unwritten.is_empty() && of_labs.is_empty());
     // What was asked for and is not there is a failure: CI would look at an old report.
-    match shared.reporting.finish(&shared.collector.finish(), exit.code()) {
-        false if exit == Exit::Success => Exit::Failed,
-        _ => exit,
-    }
+    let written = shared.reporting.finish(&shared.collector.finish(), exit.code());
+    if !written && exit == Exit::Success { Exit::Failed } else { exit }
 }
 
 /// What libtest-mimic said in the end: nothing if its thread did not start, or panicked because nobody reads it.

@@ -83,14 +83,7 @@ impl Options {
             "junit" => self.junit = Some(path(value, given)?),
             "report" => self.report = Some(path(value, given)?),
             "events" => self.events = Some(path(value, given)?),
-            "progress" => {
-                self.progress = match value.as_str() {
-                    "auto" => Mode::Auto,
-                    "plain" => Mode::Plain,
-                    "never" => Mode::Never,
-                    _ => return Err(format!("{given} is `{value}`; it may be auto, plain or never")),
-                };
-            }
+            "progress" => self.progress = Mode::parse(&value, given)?,
             "tag" => {
                 for tag in value.split(',').map(str::trim) {
                     match tag.strip_prefix('!') {

@@ -31,6 +31,21 @@ pub(super) enum Mode {
     Never,
 }
 
+impl Mode {
+    /// As the flag or variable `given` spells it.
+    ///
+    /// # Errors
+    /// That it is none of them.
+    pub(super) fn parse(value: &str, given: &str) -> Result<Self, String> {
+        match value {
+            "auto" => Ok(Self::Auto),
+            "plain" => Ok(Self::Plain),
+            "never" => Ok(Self::Never),
+            _ => Err(format!("{given} is `{value}`; it may be auto, plain or never")),
+        }
+    }
+}
+
 /// A run that is over before that has no live lines: they would only flicker.
 const QUIET: Duration = Duration::from_secs(1);
 const FRAME: Duration = Duration::from_millis(150);

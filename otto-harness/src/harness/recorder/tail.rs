@@ -42,11 +42,6 @@ impl Tail {
         self.cut = false;
     }
 
-    /// How many bytes it holds.
-    pub(super) fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
     /// What is in it, with no more memory than that takes.
     pub(super) fn take(&mut self) -> Self {
         let taken = Self { bytes: self.bytes.as_slice().to_vec(), cut: self.cut };
@@ -115,7 +110,9 @@ mod tests {
 
     fn shown(pieces: &[&[u8]], redactor: &Redactor) -> Vec<String> {
         let mut tail = Tail::default();
-        pieces.iter().for_each(|piece| tail.push(piece));
+        for piece in pieces {
+            tail.push(piece);
+        }
         tail.lines(redactor)
     }
 
@@ -124,7 +121,7 @@ mod tests {
         let bytes = b"\x1b[1;31mred\x1b[0m\r\n\n 10%\r 99%\r100%\r\n\x1b]0;title\x07\xff\0\nend";
         let lines = shown(&[bytes], &Redactor::default());
         assert_eq!(lines, ["red", "100%", "\\e]0;title\\x07\u{fffd}\\x00", "end"]);
-        let many: String = (0..100).map(|n| format!("line {n}\n")).collect();
+        let many = (0..100).map(|n| format!("line {n}")).collect::<Vec<_>>().join("\n");
         let lines = shown(&[many.as_bytes()], &Redactor::default());
         assert_eq!((lines.len(), &*lines[0], &*lines[9]), (10, "line 90", "line 99"));
     }
@@ -135,7 +132,7 @@ mod tests {
         for size in [1, 100, KEPT - 1, KEPT, KEPT + 1, 10 * KEPT] {
             for _ in 0..30 {
                 tail.push(&vec![b'x'; size]);
-                assert!(tail.len() <= 2 * KEPT, "{}", tail.len());
+                assert!(tail.bytes.len() <= 2 * KEPT, "{}", tail.bytes.len());
             }
         }
         let lines = tail.lines(&Redactor::default());

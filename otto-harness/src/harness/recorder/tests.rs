@@ -21,8 +21,8 @@ async fn commands_are_kept_in_order_with_how_they_ended_and_without_secrets() {
     b.run("echo secret").log(crate::LogMode::Never).await.unwrap();
     b.run("echo quiet").log(crate::LogMode::Quiet).await.unwrap();
     ctx.close().await.unwrap();
-    let recorded = recorder.recorded();
-    let shown: Vec<_> = recorded
+    let all = recorder.recorded();
+    let shown: Vec<_> = all
         .commands
         .iter()
         .map(|one| (&*one.host, &*one.session, &*one.command, one.ended.as_deref().unwrap_or_default(), one.is_ok))
@@ -33,10 +33,10 @@ async fn commands_are_kept_in_order_with_how_they_ended_and_without_secrets() {
     assert!(shown[3].3.starts_with("timed out after"), "{shown:?}");
     assert_eq!(shown[4], ("b", "default", "echo quiet", "exit 0", true));
     assert_eq!(shown.len(), 5);
-    assert_eq!(recorded.commands[0].tail, ["[redacted]"]);
-    assert_eq!(recorded.commands[1].tail, (11..=20).map(|n| n.to_string()).collect::<Vec<_>>());
-    assert!(recorded.commands[4].tail.is_empty());
-    assert_eq!(recorded.hosts, [("a".to_owned(), "local".to_owned()), ("b".to_owned(), "local".to_owned())]);
+    assert_eq!(all.commands[0].tail, ["[redacted]"]);
+    assert_eq!(all.commands[1].tail, (11..=20).map(|n| n.to_string()).collect::<Vec<_>>());
+    assert!(all.commands[4].tail.is_empty());
+    assert_eq!(all.hosts, [("a".to_owned(), "local".to_owned()), ("b".to_owned(), "local".to_owned())]);
 }
 
 #[tokio::test]
@@ -70,11 +70,11 @@ async fn what_runs_is_known_while_it_does_and_when_it_is_cut_off() {
     let _ = (session.await, second.await);
     ctx.close().await.unwrap();
     assert!(recorder.doing().is_empty());
-    let recorded = recorder.recorded();
-    let ended: Vec<_> = recorded.commands.iter().map(|one| (&*one.host, one.ended.as_deref())).collect();
+    let all = recorder.recorded();
+    let ended: Vec<_> = all.commands.iter().map(|one| (&*one.host, one.ended.as_deref())).collect();
     assert_eq!(ended.iter().filter(|(_, ended)| ended.is_none()).count(), 2, "{ended:?}");
     assert_eq!(ended.iter().filter(|(_, ended)| ended.is_some_and(|ended| ended.starts_with("given up"))).count(), 1);
-    let cut = recorded.commands.iter().find(|one| one.host == "a").unwrap();
+    let cut = all.commands.iter().find(|one| one.host == "a").unwrap();
     assert_eq!((cut.tail.concat(), cut.ended.is_none()), ("begun".to_owned(), true));
 }
 
@@ -89,16 +89,16 @@ async fn only_so_many_are_kept() {
         tap.command("default", &command);
         tap.output("default", b"text\n");
         let mut status = crate::CommandStatus::new(command, crate::Status::Success);
-        status.retcode = Some(if number == MOST - 2_000 { 1 } else { 0 });
+        status.retcode = Some(i32::from(number == MOST - 2_000));
         if status.retcode == Some(1) {
             status.status = crate::Status::Failed;
         }
         tap.ended("default", &status);
     }
-    let recorded = recorder.recorded();
-    assert_eq!((recorded.commands.len(), recorded.dropped), (MOST, 7));
-    assert_eq!(recorded.commands[0].command, "echo 7");
-    let with_output = recorded.commands.iter().filter(|one| !one.tail.is_empty()).count();
+    let all = recorder.recorded();
+    assert_eq!((all.commands.len(), all.dropped), (MOST, 7));
+    assert_eq!(all.commands[0].command, "echo 7");
+    let with_output = all.commands.iter().filter(|one| !one.tail.is_empty()).count();
     assert_eq!(with_output, WITH_OUTPUT + 1, "the newest, and the one that failed");
 }
 

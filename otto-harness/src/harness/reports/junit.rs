@@ -1,4 +1,4 @@
-//! JUnit XML, as Jenkins, GitLab and the like read it: one `testcase` a test.
+//! `JUnit` XML, as Jenkins, GitLab and the like read it: one `testcase` a test.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,4 +1,4 @@
-//! What is written of a run: JUnit, an HTML page, an event file, and the lines after the results. See
+//! What is written of a run: `JUnit`, an HTML page, an event file, and the lines after the results. See
 //! `docs/design/reports.md`.
 
 pub(super) mod events;

@@ -229,8 +229,8 @@ fn transcripts(page: &mut Page, test: &TestRecord, folder: &Path) {
     for (path, size) in files {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let part = size.min(TRANSCRIPT).min(left);
-        let text = if page.is_full() || part == 0 { None } else { end_of(&path, part) };
-        let Some(text) = text else {
+        let shown = if page.is_full() || part == 0 { None } else { end_of(&path, part) };
+        let Some(shown) = shown else {
             page.left_out.push(format!("the transcript {name} of {}", test.name));
             continue;
         };
@@ -246,7 +246,7 @@ fn transcripts(page: &mut Page, test: &TestRecord, folder: &Path) {
             );
             page.left_out.push(format!("{} of the transcript {name} of {}", human_size(size - part), test.name));
         }
-        put!(page, "<pre>{}</pre></details>\n", Text(&text));
+        put!(page, "<pre>{}</pre></details>\n", Text(&shown));
     }
 }
 
