@@ -29,3 +29,6 @@ pub use none::NoReservations;
 #[doc(hidden)]
 pub use registered::Registered;
 pub use registered::MakeBackend;
+#[cfg(feature = "etcd")]
+#[doc(hidden)]
+pub use lease::EtcdProbe;

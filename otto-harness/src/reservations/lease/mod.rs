@@ -27,3 +27,6 @@ pub use info::{LeaseInfo, LeaseState, Loss, Theft, Waiting};
 pub use leases::{Acquired, Leases};
 pub use request::{LeaseMode, LeaseRequest};
 pub use test_leases::{Holds, TestLeases};
+#[cfg(feature = "etcd")]
+#[doc(hidden)]
+pub use etcd::EtcdProbe;

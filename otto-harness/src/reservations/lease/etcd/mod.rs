@@ -5,6 +5,7 @@
 //! when the process does not renew it. Whoever waits watches the keys before its own.
 
 mod client;
+mod probe;
 mod session;
 mod wire;
 
@@ -14,6 +15,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::runtime::Handle;
+
+pub use self::probe::EtcdProbe;
 
 use self::client::Client;
 use self::session::Session;
