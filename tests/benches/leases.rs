@@ -67,8 +67,9 @@ fn crowd(place: &str, folder: &std::path::Path) -> Any<()> {
     let witness = folder.join(format!("witness-{}", place.split(':').next().unwrap_or_default()));
     std::fs::create_dir(&witness)?;
     let hosts: Vec<String> = (0..8).map(|number| format!("host:{number}")).collect();
-    let each: Vec<String> =
-        (0..PROCESSES).map(|number| (LEASES / PROCESSES + usize::from(number < LEASES % PROCESSES)).to_string()).collect();
+    let each: Vec<String> = (0..PROCESSES)
+        .map(|number| (LEASES / PROCESSES + usize::from(number < LEASES % PROCESSES)).to_string())
+        .collect();
     let start = Instant::now();
     let all: Vec<Helper> = each
         .iter()

@@ -21,12 +21,12 @@ mod request;
 mod sqlite;
 mod test_leases;
 
+#[cfg(feature = "etcd")]
+#[doc(hidden)]
+pub use etcd::EtcdProbe;
 pub use held::{Lease, LeaseWatch};
 pub use holder::Holder;
 pub use info::{LeaseInfo, LeaseState, Loss, Theft, Waiting};
 pub use leases::{Acquired, Leases};
 pub use request::{LeaseMode, LeaseRequest};
 pub use test_leases::{Holds, TestLeases};
-#[cfg(feature = "etcd")]
-#[doc(hidden)]
-pub use etcd::EtcdProbe;
