@@ -219,8 +219,8 @@ fn of_two_that_race_exactly_one_wins() {
     std::fs::create_dir(&start).unwrap();
     std::fs::create_dir(&witness).unwrap();
     let place = format!("etcd:{}:/t/", etcd.url());
-    let arguments =
-        [&*place, "race", start.to_str().unwrap(), witness.to_str().unwrap(), &RACES.to_string(), "host:a"].map(String::from);
+    let arguments = [&*place, "race", start.to_str().unwrap(), witness.to_str().unwrap(), &RACES.to_string(), "host:a"]
+        .map(String::from);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let racers = [Helper::start(HELPER, &arguments), Helper::start(HELPER, &arguments)];
     racers.iter().for_each(|racer| drop(racer.expect("ready")));

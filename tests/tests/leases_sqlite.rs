@@ -258,15 +258,35 @@ async fn a_database_that_is_broken_lets_nobody_pass_and_says_why() {
     // Each kind of damage, while it is open, and before it is.
     type Damage = fn(&Path);
     let kinds: [(&str, Damage, &str); 4] = [
-        ("corrupt", |path| std::fs::write(path, "this is no database at all, and long enough to see it ".repeat(200)).unwrap(), "this is no database of leases, or it is damaged"),
+        (
+            "corrupt",
+            |path| std::fs::write(path, "this is no database at all, and long enough to see it ".repeat(200)).unwrap(),
+            "this is no database of leases, or it is damaged",
+        ),
         ("removed", |path| std::fs::remove_file(path).unwrap(), "was removed"),
-        ("replaced", |path| { std::fs::copy(path, path.with_extension("copy")).unwrap(); std::fs::rename(path.with_extension("copy"), path).unwrap(); }, "removed or replaced"),
-        ("a folder", |path| { std::fs::remove_file(path).unwrap(); std::fs::create_dir(path).unwrap(); }, "replaced"),
+        (
+            "replaced",
+            |path| {
+                std::fs::copy(path, path.with_extension("copy")).unwrap();
+                std::fs::rename(path.with_extension("copy"), path).unwrap();
+            },
+            "removed or replaced",
+        ),
+        (
+            "a folder",
+            |path| {
+                std::fs::remove_file(path).unwrap();
+                std::fs::create_dir(path).unwrap();
+            },
+            "replaced",
+        ),
     ];
     for (kind, damage, part) in kinds {
         let folder = folder();
         let leases = Leases::sqlite(folder.path()).unwrap();
-        let Acquired::Held(lease) = leases.try_acquire(&request("a").ttl(Duration::from_secs(3))).await.unwrap() else { panic!("free") };
+        let Acquired::Held(lease) = leases.try_acquire(&request("a").ttl(Duration::from_secs(3))).await.unwrap() else {
+            panic!("free")
+        };
         damage(&database(folder.path()));
         let error = leases.try_acquire(&request("b")).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ReservationBackend, "{kind}");

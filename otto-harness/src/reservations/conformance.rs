@@ -170,7 +170,8 @@ mod tests {
             Box::pin(async move {
                 let mut held = BTreeSet::new();
                 for one in self.reservations().await? {
-                    let same = if self.0 == Breaks::Case { one.user.eq_ignore_ascii_case(user) } else { one.user == user };
+                    let same =
+                        if self.0 == Breaks::Case { one.user.eq_ignore_ascii_case(user) } else { one.user == user };
                     if same && (one.is_in_force(SystemTime::now()) || self.0 == Breaks::Held) {
                         held.extend(one.resources.intersection(required).cloned());
                     }

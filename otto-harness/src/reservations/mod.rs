@@ -21,11 +21,14 @@ pub use backend::{Reservation, ReservationBackend};
 pub use check::{check_reservations, required_resources};
 pub use gate::ReservationGate;
 pub use json::JsonReservations;
+#[cfg(feature = "etcd")]
+#[doc(hidden)]
+pub use lease::EtcdProbe;
 pub use lease::{
-    Acquired, Holder, Holds, Lease, LeaseInfo, LeaseMode, LeaseRequest, LeaseState, LeaseWatch, Leases, Loss, TestLeases,
-    Theft, Waiting,
+    Acquired, Holder, Holds, Lease, LeaseInfo, LeaseMode, LeaseRequest, LeaseState, LeaseWatch, Leases, Loss,
+    TestLeases, Theft, Waiting,
 };
 pub use none::NoReservations;
+pub use registered::MakeBackend;
 #[doc(hidden)]
 pub use registered::Registered;
-pub use registered::MakeBackend;

@@ -81,7 +81,11 @@ pub(super) fn make(config: &ReservationConfig) -> Result<Arc<dyn ReservationBack
         _ => {
             let mut places: Vec<_> = fits.iter().map(|one| format!("{}:{}", one.file, one.line)).collect();
             places.sort();
-            refused(format!("the reservation backend `{name}` is registered {} times: {}", fits.len(), places.join(", ")))
+            refused(format!(
+                "the reservation backend `{name}` is registered {} times: {}",
+                fits.len(),
+                places.join(", ")
+            ))
         }
     }
 }
@@ -91,7 +95,8 @@ pub(super) fn check_names() -> Result<()> {
     match inventory::iter::<Registered>.into_iter().find(|one| OWN.contains(&one.name)) {
         None => Ok(()),
         Some(Registered { name, file, line, .. }) => {
-            let message = format!("{file}:{line} registers a reservation backend `{name}`, and otto has one of that name");
+            let message =
+                format!("{file}:{line} registers a reservation backend `{name}`, and otto has one of that name");
             Err(unknowable(Error::new(ErrorKind::ReservationBackend, message)))
         }
     }

@@ -144,7 +144,9 @@ fn times_that_cannot_be_are_errors_with_their_place() {
 #[tokio::test]
 async fn a_reservation_that_ends_before_the_run_may_is_warned_of() {
     let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(600);
-    let text = format!(r#"[{{"user": "alice", "resources": ["rack3", "router1"]}}, {{"user": "alice", "resources": ["a1"], "end": "{soon}"}}]"#);
+    let text = format!(
+        r#"[{{"user": "alice", "resources": ["rack3", "router1"]}}, {{"user": "alice", "resources": ["a1"], "end": "{soon}"}}]"#
+    );
     let (_folder, path) = file(text);
     let backend = Arc::new(JsonReservations::open(path).unwrap());
     let gate = ReservationGate::with_backend(backend.clone(), Some("alice"));
@@ -155,7 +157,10 @@ async fn a_reservation_that_ends_before_the_run_may_is_warned_of() {
     let gate = gate.lasting(Duration::from_secs(3600));
     gate.check(&lab()).await.unwrap();
     let warning = gate.ending(&lab(), "alice", &*backend).await.unwrap().unwrap();
-    has(&warning, &["WARNING: alice's reservations end before the tests on lab bench have to, which may take 3600 s: a1 at "]);
+    has(
+        &warning,
+        &["WARNING: alice's reservations end before the tests on lab bench have to, which may take 3600 s: a1 at "],
+    );
 }
 
 crate::reservation_backend!("registered", |config| {
@@ -199,14 +204,18 @@ async fn leases_are_configured_and_checked_before_anything_runs() {
         ("backend = 'etcd'", "needs `endpoints`"),
         ("backend = 'etcd'\nendpoints = ['etcd1:2379']", "otto.toml:3:14: \"etcd1:2379\" is no endpoint"),
         ("backend = 'etcd'\nendpoints = ['http://e']\npath = 'x'", "the backend \"etcd\" reads none"),
-        ("backend = 'etcd'\nendpoints = ['http://e']\nuser = 'u'\npassword = 'pw'", "a password does not stand in otto.toml"),
+        (
+            "backend = 'etcd'\nendpoints = ['http://e']\nuser = 'u'\npassword = 'pw'",
+            "a password does not stand in otto.toml",
+        ),
         ("backend = 'etcd'\nendpoints = ['http://e']\ncert = 'c.pem'", "`cert` and `key` belong together"),
         ("backend = 'etcd'\nendpoints = ['http://e']\npassword = { env = 'X' }", "is nobody's without `user`"),
     ] {
         let error = read(text).unwrap_err();
         has(&error.to_string(), &["otto.toml:", part]);
     }
-    let good = "backend = 'etcd'\nendpoints = ['https://e:2379']\nuser = 'u'\npassword = { env = 'X' }\nttl = 10\nwait = 60";
+    let good =
+        "backend = 'etcd'\nendpoints = ['https://e:2379']\nuser = 'u'\npassword = { env = 'X' }\nttl = 10\nwait = 60";
     let config = read(good).unwrap();
     assert_eq!(config.leases.ttl, Some(Duration::from_secs(10)));
     assert!(!format!("{config:?}").contains("pw"));

@@ -190,9 +190,7 @@ impl Witness {
         let path = folder.join(item.replace('/', "_"));
         match OpenOptions::new().write(true).create_new(true).open(&path) {
             Ok(_) => Ok(Self(path)),
-            Err(error) => {
-                Err(Error::new(ErrorKind::Invalid, format!("DOUBLE GRANT of {item}")).caused_by(error))
-            }
+            Err(error) => Err(Error::new(ErrorKind::Invalid, format!("DOUBLE GRANT of {item}")).caused_by(error)),
         }
     }
 

@@ -64,9 +64,8 @@ fn state(pid: u32) -> Option<(char, u64)> {
 /// Whether there is such a process although /proc does not show it (`hidepid` hides those of other users).
 fn exists_hidden(pid: u32) -> bool {
     let number = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
-    let there = number.is_some_and(|pid| {
-        !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH))
-    });
+    let there =
+        number.is_some_and(|pid| !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH)));
     there && state(pid).is_none()
 }
 

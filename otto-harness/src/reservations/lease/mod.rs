@@ -21,6 +21,9 @@ mod request;
 mod sqlite;
 mod test_leases;
 
+#[cfg(feature = "etcd")]
+#[doc(hidden)]
+pub use etcd::EtcdProbe;
 pub use held::{Lease, LeaseWatch};
 pub use holder::Holder;
 pub use info::{LeaseInfo, LeaseState, Loss, Theft, Waiting};

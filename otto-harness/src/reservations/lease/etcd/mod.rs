@@ -5,15 +5,18 @@
 //! when the process does not renew it. Whoever waits watches the keys before its own.
 
 mod client;
+mod probe;
 mod session;
 mod wire;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::runtime::Handle;
+
+pub use self::probe::EtcdProbe;
 
 use self::client::Client;
 use self::session::Session;
@@ -40,7 +43,7 @@ const GRACE: Duration = Duration::from_secs(3);
 /// How often what failed is tried again.
 const AGAIN: Duration = Duration::from_millis(300);
 /// How often those who wait look although they would be told.
-const LOOK: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_secs(2);
 /// A watch of a key begins this long after it is held: most are not held for longer.
 const SETTLED: Duration = Duration::from_millis(500);
 
@@ -61,8 +64,7 @@ impl Etcd {
             return Err(Error::new(ErrorKind::ReservationBackend, "the prefix of the keys in etcd is empty"));
         }
         let _entered = handle.enter();
-        let shared =
-            Shared { client: Client::new(options)?, prefix: options.prefix.clone(), handle: handle.clone() };
+        let shared = Shared { client: Client::new(options)?, prefix: options.prefix.clone(), handle: handle.clone() };
         Ok(Self { shared: Arc::new(shared), sessions: tokio::sync::Mutex::default() })
     }
 
@@ -149,7 +151,7 @@ impl Etcd {
                 let keys = ahead.iter().map(|ticket| self.shared.tickets() + &ticket.id).collect();
                 let limit = LOOK.min(kept.session.ttl / 4);
                 // What it ends with, and why, is seen below.
-                let _ = tokio::time::timeout(limit, self.shared.until_one_goes(keys, revision)).await;
+                let _ = tokio::time::timeout(limit, self.shared.until_all_go(keys, revision)).await;
             }
             let looked = async {
                 if !kept.session.renew(&self.shared.client).await? {
@@ -215,13 +217,15 @@ impl Shared {
         }
     }
 
-    /// Ends when one of these keys is removed after `revision`, or when that cannot be watched.
-    async fn until_one_goes(&self, keys: Vec<String>, revision: i64) -> Result<()> {
+    /// Ends when all of these keys were removed after `revision`, or when that cannot be watched.
+    async fn until_all_go(&self, mut keys: Vec<String>, revision: i64) -> Result<()> {
         let prefix = self.tickets().into_bytes();
         let end = end_of(&prefix);
-        self.watch(prefix, end, revision, |event| {
-            let gone = |kv: &wire::KeyValue| keys.iter().any(|key| key.as_bytes() == kv.key);
-            (event.kind == 1 && event.kv.as_ref().is_some_and(gone)).then_some(())
+        self.watch(prefix, end, revision, move |event| {
+            if let (1, Some(kv)) = (event.kind, &event.kv) {
+                keys.retain(|key| key.as_bytes() != kv.key);
+            }
+            keys.is_empty().then_some(())
         })
         .await
     }
@@ -232,7 +236,7 @@ impl Shared {
         key: Vec<u8>,
         range_end: Vec<u8>,
         revision: i64,
-        seen: impl Fn(&wire::Event) -> Option<T> + Sync,
+        mut seen: impl FnMut(&wire::Event) -> Option<T> + Send,
     ) -> Result<T> {
         let create = WatchCreate { key, range_end, start_revision: revision + 1 };
         let question = WatchRequest { create: Some(create) };
@@ -247,7 +251,7 @@ impl Shared {
             let answer = answer.map_err(|status| odd("a watch ended").caused_by(status.message().to_owned()))?;
             match answer {
                 Some(answer) if !answer.canceled => {
-                    if let Some(found) = answer.events.iter().find_map(&seen) {
+                    if let Some(found) = answer.events.iter().find_map(&mut seen) {
                         return Ok(found);
                     }
                 }

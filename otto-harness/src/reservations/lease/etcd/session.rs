@@ -63,7 +63,9 @@ impl Session {
         }
         let question = LeaseRequest { id: self.id };
         let mut answers = client
-            .stream::<_, LeaseResponse, _>("/etcdserverpb.Lease/LeaseKeepAlive", || tokio_stream::once(question.clone()))
+            .stream::<_, LeaseResponse, _>("/etcdserverpb.Lease/LeaseKeepAlive", || {
+                tokio_stream::once(question.clone())
+            })
             .await?;
         let answer = tokio::time::timeout(self.ttl / 3, answers.message()).await;
         let failed = |error: String| {

@@ -25,7 +25,8 @@ impl Alive {
             let id = random_id()?;
             let path = folder.alive().join(&id);
             let file = OpenOptions::new().write(true).create_new(true).mode(folder.file_mode).open(&path);
-            let file = file.map_err(|error| io(&path, "cannot make the file that says that a lease is alive", error))?;
+            let file =
+                file.map_err(|error| io(&path, "cannot make the file that says that a lease is alive", error))?;
             // Whoever sweeps up may have found it before it was locked.
             let locked = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
             if locked && file.metadata().is_ok_and(|found| found.nlink() > 0) {

@@ -53,9 +53,13 @@ impl Folder {
             return Err(at(&path, "leases are kept in a folder, and this is something else"));
         }
         if shown == Path::new(DEFAULT) && path != shown {
-            return Err(at(shown, "the folder of leases is a link that anybody could have laid: set `path` in [reservations]"));
+            return Err(at(
+                shown,
+                "the folder of leases is a link that anybody could have laid: set `path` in [reservations]",
+            ));
         }
-        let kind = rustix::fs::statfs(&path).map_err(|error| io(&path, "cannot ask for the filesystem", error.into()))?;
+        let kind =
+            rustix::fs::statfs(&path).map_err(|error| io(&path, "cannot ask for the filesystem", error.into()))?;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the numbers have 32 bits")]
         refuse_network(&path, kind.f_type as u32)?;
         let folder = Self { file_mode: file_mode(&found), path };

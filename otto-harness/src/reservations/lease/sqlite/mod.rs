@@ -52,7 +52,15 @@ impl Sqlite {
         // The ticket is in the hands of something that removes it before anything can be dropped on the way.
         blocking(&self.store, move |store| {
             let (place, standing) = store.enqueue(&request, queue)?;
-            Ok((place.map(|place| Kept { place: Arc::new(place), store: shared, handle, removed: AtomicBool::new(false) }), standing))
+            Ok((
+                place.map(|place| Kept {
+                    place: Arc::new(place),
+                    store: shared,
+                    handle,
+                    removed: AtomicBool::new(false),
+                }),
+                standing,
+            ))
         })
         .await
     }
@@ -229,7 +237,9 @@ impl Engine for Sqlite {
                         }
                         // This process was stopped for so long that its place is gone: again, from the end.
                     }
-                    (..) => return Err(Error::new(ErrorKind::ReservationBackend, "a ticket is gone that was just made")),
+                    (..) => {
+                        return Err(Error::new(ErrorKind::ReservationBackend, "a ticket is gone that was just made"));
+                    }
                 }
             }
         })

@@ -92,7 +92,8 @@ impl Store {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(io(&path, "cannot make the database of leases", error)),
         }
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        let flags =
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
         let mut connection = Connection::open_with_flags(&path, flags).map_err(|error| database(&path, error))?;
         prepare(&mut connection, &folder, &path).map_err(|error| match error {
             Fault::Database(error) => database(&path, error),
@@ -140,19 +141,20 @@ impl Store {
         let record = Record::of(request);
         let text = text_of(&record);
         let mut ticket = Ticket { fence: u64::MAX, id: alive.id.clone(), record };
-        let outcome = self.change(|transaction| {
-            let now = Moment::now();
-            let rows = rows(transaction)?;
-            let behind = self.behind(transaction, rows, &ticket, Duration::ZERO, now)?;
-            if behind.is_some() && !queue {
-                return Ok((None, behind, now));
-            }
-            let expires = now.after(request.ttl);
-            transaction
-                .prepare("INSERT INTO tickets (id, record, expires) VALUES (?1, ?2, ?3)")?
-                .execute(params![ticket.id, text, signed(expires.0)])?;
-            Ok((Some(transaction.last_insert_rowid()), behind, expires))
-        });
+        let outcome =
+            self.change(|transaction| {
+                let now = Moment::now();
+                let rows = rows(transaction)?;
+                let behind = self.behind(transaction, rows, &ticket, Duration::ZERO, now)?;
+                if behind.is_some() && !queue {
+                    return Ok((None, behind, now));
+                }
+                let expires = now.after(request.ttl);
+                transaction
+                    .prepare("INSERT INTO tickets (id, record, expires) VALUES (?1, ?2, ?3)")?
+                    .execute(params![ticket.id, text, signed(expires.0)])?;
+                Ok((Some(transaction.last_insert_rowid()), behind, expires))
+            });
         let (fence, behind, expires) = match outcome {
             Ok(outcome) => outcome,
             Err(error) => {
@@ -322,9 +324,11 @@ impl Store {
             self.record(&theft)?;
             ticket.record.stolen = Some((by.to_string(), reason.to_owned()));
             let expires = expires.min(Moment::now().after(GRACE));
-            transaction
-                .prepare("UPDATE tickets SET expires = ?2, record = ?3 WHERE fence = ?1")?
-                .execute(params![signed(fence), signed(expires.0), text_of(&ticket.record)])?;
+            transaction.prepare("UPDATE tickets SET expires = ?2, record = ?3 WHERE fence = ?1")?.execute(params![
+                signed(fence),
+                signed(expires.0),
+                text_of(&ticket.record)
+            ])?;
             Ok(theft)
         })
     }
@@ -409,7 +413,9 @@ fn prepare(connection: &mut Connection, folder: &Folder, path: &Path) -> Result<
         LAYOUT => return Ok(()),
         0 => {}
         other => {
-            let what = format!("the database of leases has the layout {other} of another version of otto, and this one knows {LAYOUT}");
+            let what = format!(
+                "the database of leases has the layout {other} of another version of otto, and this one knows {LAYOUT}"
+            );
             return Err(at(path, &what).into());
         }
     }
