@@ -115,6 +115,21 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn text_is_without_secrets_and_other_bytes_are_as_they_are() {
+        let lab = "lab = \"l\"\n[[hosts]]\nid = \"r\"\nip = \"192.0.2.1\"\ncreds = [{ login = \"a\", password = \"hunter2\" }]\n";
+        let folder = tempfile::tempdir().unwrap();
+        let opening = crate::open_context(crate::Lab::from_toml(lab).unwrap()).output_dir(folder.path());
+        let ctx = opening.open().await.unwrap();
+        let path = ctx.attach("hunter2.txt", "pw=hunter2").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "pw=[redacted]");
+        assert!(!path.to_string_lossy().contains("hunter2"), "{}", path.display());
+        let path = ctx.attach("core", b"\xffhunter2").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"\xffhunter2");
+        assert_eq!(ctx.attachments().len(), 2);
+        ctx.close().await.unwrap();
+    }
+
     #[test]
     fn a_folder_that_cannot_be_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
