@@ -207,7 +207,7 @@ impl OttoContext {
     pub(crate) fn sibling(&self, folder: std::path::PathBuf) -> Self {
         let mut settings = self.0.settings.clone().without_test();
         settings.output_dir = settings.output_dir.map(|_| folder.clone());
-        settings.of_test = Some(OfTest { folder });
+        settings.of_test = Some(OfTest { folder, fence: None });
         Self::new(self.0.lab.clone(), settings)
     }
 

@@ -66,6 +66,8 @@ pub(crate) trait Watcher: Send + Sync + fmt::Debug {
 pub(crate) struct OfTest {
     /// Where its attachments go if there is no output folder. Made when there is one.
     pub(crate) folder: PathBuf,
+    /// The fencing number of its lease.
+    pub(crate) fence: Option<u64>,
 }
 
 impl Settings {
@@ -78,7 +80,8 @@ impl Settings {
     pub(super) fn audience(&self, host: &HostSpec, redactor: &Redactor) -> Audience {
         let is_written = self.output_dir.is_some() || self.log_command_output;
         let transcript = || -> Arc<dyn Observer> {
-            Arc::new(Transcript::new(&host.id, self.output_dir.clone(), self.log_command_output))
+            let fence = self.of_test.as_ref().and_then(|test| test.fence);
+            Arc::new(Transcript::new(&host.id, self.output_dir.clone(), self.log_command_output).under(fence))
         };
         Audience {
             observer: is_written.then(transcript),

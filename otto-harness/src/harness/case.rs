@@ -23,6 +23,7 @@ use super::wiring::{self, Setting};
 use crate::context::OttoContext;
 use crate::lab::Lab;
 use crate::redact::Redactor;
+use crate::reservations::LeaseWatch;
 
 /// How much longer than the hosts' own limit closing them may take, so that they can say which of them is left.
 const MOMENT: Duration = Duration::from_millis(500);
@@ -35,7 +36,7 @@ pub(super) fn run(case: &'static TestCase, name: &str, lab: Lab, setting: Settin
     let (sender, result) = mpsc::channel();
     let redactor = Redactor::of_hosts(lab.hosts());
     let of_test = wiring::of_test(&setting, lab.name(), name);
-    let (recorder, output_dir) = (setting.recorder.clone(), setting.output_dir.clone());
+    let (recorder, output_dir, lease) = (setting.recorder.clone(), setting.output_dir.clone(), setting.lease.clone());
     let spawned = thread::Builder::new().name(name.to_owned()).spawn({
         let (progress, redactor, recorder) = (Arc::clone(&progress), redactor.clone(), recorder.clone());
         move || {
@@ -43,7 +44,7 @@ pub(super) fn run(case: &'static TestCase, name: &str, lab: Lab, setting: Settin
             panic::redact_this_thread(redactor);
             let opening = wiring::open(lab, setting, of_test);
             // The receiver is gone if this thread was given up.
-            let _ = sender.send(runtime().block_on(phases(case, opening, budgets, &progress, &recorder)));
+            let _ = sender.send(runtime().block_on(phases(case, opening, budgets, &progress, (&recorder, lease))));
         }
     });
     if let Err(error) = spawned {
@@ -59,7 +60,7 @@ async fn phases(
     opening: impl Future<Output = crate::error::Result<OttoContext>>,
     budgets: Budgets,
     progress: &Progress,
-    recorder: &Recorder,
+    (recorder, lease): (&Recorder, Option<LeaseWatch>),
 ) -> Report {
     let mut setup = Setup { deadline: tokio::time::Instant::now() + budgets.setup.limit, budget: budgets.setup };
     let opened = setup.step("the context", None, async { opening.await.map_err(|error| Fault::of(&error)) }).await;
@@ -93,7 +94,7 @@ async fn phases(
     } else {
         progress.enter(Phase::Body, budgets.body.limit, Some(ctx.clone()));
         let began = Instant::now();
-        let (end, dropped) = body(case, &ctx, &mut made, budgets.body, recorder).await;
+        let (end, dropped) = body(case, &ctx, &mut made, budgets.body, (recorder, lease.as_ref())).await;
         let took = began.elapsed();
         let end = match (end, dropped) {
             (End::Done(Ok(())) | End::Skipped(_), Err(panicked)) => End::Panicked(panicked),
@@ -101,7 +102,9 @@ async fn phases(
             (End::Done(Ok(())), Ok(())) if took > budgets.body.limit => End::Late { took, budget: budgets.body },
             (end, _) => end,
         };
-        (end, took)
+        // One that did not yield has not heard of it; what it saw since may be another's doing.
+        let loss = lease.and_then(|lease| lease.check().err());
+        (loss.map_or(end, |why| End::LeaseLost(why.to_string())), took)
     };
     let left = teardown(case, &ctx, made, budgets.teardown, progress).await;
     Report::of(end, took, left).with_findings(&ctx)
@@ -156,17 +159,26 @@ async fn skipped(ctx: Option<&OttoContext>) -> String {
     }
 }
 
+/// Why what the test uses is not its own any more, once it is not.
+async fn lost(lease: Option<&LeaseWatch>) -> String {
+    match lease {
+        Some(lease) => lease.lost().await.to_string(),
+        None => std::future::pending().await,
+    }
+}
+
 async fn body(
     case: &TestCase,
     ctx: &OttoContext,
     made: &mut [Made],
     budget: Budget,
-    recorder: &Recorder,
+    (recorder, lease): (&Recorder, Option<&LeaseWatch>),
 ) -> (End, Result<(), Panicked>) {
     let mut body = Catch::new(wiring::with_active(ctx.clone(), async { (case.run)(made).await }));
     let end = tokio::select! {
         biased;
         number = signals::interrupted() => End::Interrupted(number),
+        why = lost(lease) => End::LeaseLost(why),
         why = ctx.until_skipped() => End::Skipped(why),
         ended = timeout(budget.limit, &mut body) => match (ended, ctx.skipped()) {
             // Its body was left by the skip, or by the end of a task that was.

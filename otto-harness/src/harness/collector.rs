@@ -72,6 +72,11 @@ impl Collector {
         (test.verdict, test.reason) = (verdict, reason);
     }
 
+    /// A test holds what it uses, under a lease of that number.
+    pub(super) fn leased(&self, number: Number, fence: Option<u64>) {
+        self.run().tests[number].fence = fence;
+    }
+
     /// How many attempts at a test are over.
     pub(super) fn runs(&self, number: Number) -> u64 {
         self.run().tests[number].runs
@@ -107,6 +112,7 @@ fn blank(job: &Job, rerun: String) -> TestRecord {
         tags: case.tags.iter().map(|tag| (*tag).to_owned()).collect(),
         hosts: ids(false),
         shared: ids(true),
+        fence: None,
         verdict: Verdict::Ignored,
         reason: None,
         attempts: Vec::new(),

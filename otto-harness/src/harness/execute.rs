@@ -14,6 +14,7 @@ use super::collector::{Collector, Number};
 use super::gate::{Claim, Gate};
 use super::holding::Holding;
 use super::lab_fixture::Needs;
+use super::lease::{self, Leased};
 use super::output;
 use super::progress;
 use super::record::{Attempt, Verdict};
@@ -23,11 +24,13 @@ use super::selection::{Ignored, Instance};
 use super::signals;
 use super::wiring::Setting;
 use crate::lab::Lab;
+use crate::reservations::{Lease, LeaseWatch, TestLeases};
 
 /// What all tests of a run share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) gate: Gate,
+    pub(super) leases: Option<TestLeases>,
     pub(super) collector: Collector,
     pub(super) reporting: Reporting,
     /// No test is begun any more: one failed under `--fail-fast`, or nobody reads the results.
@@ -153,11 +156,28 @@ fn run_one(job: &Job, lab: &Lab, needs: Option<Needs>, shared: &Shared) -> Resul
             shared.ended(number, Verdict::Ignored, Some(why.to_owned()));
             return Ok(Completion::ignored_with(why));
         };
+        let (leases, name) = (shared.leases.as_ref(), &job.instance.full_name());
+        let lease = match lease::hold(leases, lab, &job.holding, name, || shared.stopped().is_some()) {
+            Leased::Held(lease) => lease,
+            Leased::GivenUp => {
+                let why = shared.stopped().unwrap_or("interrupted");
+                shared.ended(number, Verdict::Ignored, Some(why.to_owned()));
+                return Ok(Completion::ignored_with(why));
+            }
+            Leased::Refused(error) => {
+                let text = format!("reservation: the test cannot hold what it uses: {}", error.chain());
+                shared.keep_error(&text);
+                shared.ended(number, Verdict::Infrastructure, Some(text.clone()));
+                return Err(Failed::from(text));
+            }
+        };
         drop(waiting);
+        shared.collector.leased(number, lease.as_ref().map(Lease::fence));
+        let watch = lease.as_ref().map(Lease::watch);
         // Taken before the first test was begun, and dropped before the permit: what is closed then uses the hosts.
         let _needs = needs;
         shared.reporting.test_started(|| shared.collector.test(number));
-        shared.policy.run(job.instance.case, stopped, |_| attempt(job, lab.clone(), shared))
+        shared.policy.run(job.instance.case, stopped, |_| attempt(job, lab.clone(), watch.clone(), shared))
     };
     shared.ended(number, judged.verdict, judged.reason.clone());
     match judged.failure {
@@ -182,14 +202,15 @@ fn run_one(job: &Job, lab: &Lab, needs: Option<Needs>, shared: &Shared) -> Resul
 }
 
 /// Runs a test once, with a context of its own.
-fn attempt(job: &Job, lab: Lab, shared: &Shared) -> Attempted {
+fn attempt(job: &Job, lab: Lab, lease: Option<LeaseWatch>, shared: &Shared) -> Attempted {
     let (number, instance) = (job.number, &job.instance);
     let lab_name = instance.lab.as_deref().unwrap_or_default();
     let round = shared.collector.runs(number) + 1;
     let output_dir = shared.output_dir.as_deref().map(|dir| output_dir(dir, lab_name, &instance.name, round));
     let (recorder, teller) =
         shared.reporting.attempt(&instance.name, lab_name, usize::try_from(round).unwrap_or(usize::MAX));
-    let setting = Setting { output_dir: output_dir.clone(), declared: job.holding.declared(), recorder };
+    let declared = job.holding.declared();
+    let setting = Setting { output_dir: output_dir.clone(), declared, recorder, lease };
     let rerun = Shared::rerun(shared.runner, instance, shared.as_user.as_deref());
     let (began, since) = (SystemTime::now(), Instant::now());
     let _shown = progress::running(&instance.name, lab_name, &setting.recorder);

@@ -17,6 +17,7 @@ pub mod fixtures;
 mod gate;
 mod holding;
 mod lab_fixture;
+mod lease;
 mod list;
 mod main_macro;
 mod outcome;

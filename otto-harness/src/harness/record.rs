@@ -84,6 +84,8 @@ pub(super) struct TestRecord {
     pub(super) hosts: Vec<String>,
     /// Those of them that it shares with other tests.
     pub(super) shared: Vec<String>,
+    /// The fencing number of the lease under which it ran.
+    pub(super) fence: Option<u64>,
     pub(super) verdict: Verdict,
     /// Why it was skipped, ignored, or called unstable.
     pub(super) reason: Option<String>,

@@ -36,6 +36,8 @@ pub(super) enum End {
     /// It said itself that it can say nothing here, and why.
     Skipped(String),
     Interrupted(i32),
+    /// What it uses was not its own any more, and why.
+    LeaseLost(String),
     /// Its thread had to be left behind.
     Stuck {
         phase: Phase,
@@ -48,7 +50,7 @@ pub(super) enum End {
 impl End {
     /// Whether the test was ended from outside, wherever it was.
     fn is_cut_off(&self) -> bool {
-        matches!(self, Self::TimedOut(_) | Self::Interrupted(_) | Self::Stuck { .. })
+        matches!(self, Self::TimedOut(_) | Self::Interrupted(_) | Self::LeaseLost(_) | Self::Stuck { .. })
     }
 }
 
@@ -221,6 +223,7 @@ fn verdict(end: &End, should_panic: Option<Option<&str>>) -> Result<Fine, String
             "timed out: took {took:.2?} of {:?} and did not yield: a blocking call in an async test?\n  hint: {budget}",
             budget.limit
         )),
+        (End::LeaseLost(why), _) => Err(format!("reservation lost: {why}")),
         (End::Interrupted(number), _) => Err(format!("interrupted by {}", signal_name(*number))),
         (End::Stuck { vanished: true, .. }, _) => Err("the test's thread ended without a result".to_owned()),
         (End::Stuck { phase, signal: Some(number), .. }, _) => Err(format!(

@@ -33,8 +33,9 @@ use super::reports::Reporting;
 use super::selection::{self, Ignored, Instance, Labs};
 use super::signals;
 use super::wiring::{Project, Refused};
-use crate::lab::Lab;
 use crate::lab::diagnose::did_you_mean;
+use crate::lab::{Lab, json_schema};
+use crate::reservations::TestLeases;
 
 /// The name of what stands for a test that was filtered out, so that libtest-mimic counts it. No test is called that.
 const FILTERED: &str = "\0";
@@ -62,6 +63,10 @@ fn begin(arguments: impl IntoIterator<Item = OsString>, mut cases: Vec<&'static 
     let options = argv::parse(arguments, argv::variable).map_err(usage)?;
     if options.help {
         list::print(&argv::help());
+        return Ok(Exit::Success);
+    }
+    if options.lab_schema && !options.mimic.list {
+        list::print(&json_schema());
         return Ok(Exit::Success);
     }
     for note in &options.notes {
@@ -105,9 +110,9 @@ fn begin(arguments: impl IntoIterator<Item = OsString>, mut cases: Vec<&'static 
         fs::File::create(path).map_err(|error| usage(format!("cannot write --logfile {path}: {error}")))?;
     }
 
-    let jobs = ready(&project, &options, kept)?;
+    let (jobs, leases) = ready(&project, &options, kept)?;
     let filtered = filtered.len() + left_out;
-    Ok(run(&options, jobs, filtered))
+    Ok(run(&options, jobs, leases, filtered))
 }
 
 /// A tag that no test has selects nothing, or leaves out nothing: it may be misspelt, or for the tests of another binary.
@@ -151,8 +156,8 @@ fn listing(options: &Options, project: &Project, labs: &Labs) -> Result<Option<S
 }
 
 /// Loads the labs that tests will run on, chooses their hosts, then checks the reservations of each lab. Hosts are untouched
-/// until all are held.
-fn ready(project: &Project, options: &Options, kept: Vec<Instance>) -> Result<Vec<Job>, Refused> {
+/// until all are held. With what the tests hold while they run, if that is configured.
+fn ready(project: &Project, options: &Options, kept: Vec<Instance>) -> Result<(Vec<Job>, Option<TestLeases>), Refused> {
     let in_several = project.in_several_labs();
     let mut loaded: BTreeMap<String, Lab> = BTreeMap::new();
     let mut jobs = Vec::with_capacity(kept.len());
@@ -188,11 +193,11 @@ fn ready(project: &Project, options: &Options, kept: Vec<Instance>) -> Result<Ve
         jobs.push(Job { number, instance, runs: true, lab: Some(lab), holding, claims });
     }
     if loaded.is_empty() || options.dry_run {
-        return Ok(jobs);
+        return Ok((jobs, None));
     }
     signals::listen(false);
     loaded.values().try_for_each(|lab| project.check_reservations(lab))?;
-    Ok(jobs)
+    Ok((jobs, project.leases(options)?))
 }
 
 fn forced(options: &Options) -> bool {
@@ -209,7 +214,7 @@ fn will_run(instance: &Instance, options: &Options) -> bool {
         }
 }
 
-fn run(options: &Options, jobs: Vec<Job>, filtered: usize) -> Exit {
+fn run(options: &Options, jobs: Vec<Job>, leases: Option<TestLeases>, filtered: usize) -> Exit {
     let default = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let threads = options.threads.unwrap_or_else(default).get();
     let runner = if report::under_nextest() { Runner::Nextest } else { Runner::Otto };
@@ -226,6 +231,7 @@ fn run(options: &Options, jobs: Vec<Job>, filtered: usize) -> Exit {
     let collector = Collector::new(options, &jobs, filtered, rerun);
     let shared = Arc::new(Shared {
         gate: Gate::new(threads),
+        leases,
         reporting: Reporting::open(options, &collector.finish()),
         collector,
         stop: Arc::default(),

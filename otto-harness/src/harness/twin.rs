@@ -15,6 +15,7 @@ use super::case;
 use super::gate::Gate;
 use super::holding::Holding;
 use super::lab_fixture::{self, Needs};
+use super::lease::{self, Leased};
 use super::output;
 use super::record::Verdict;
 use super::recorder::Recorder;
@@ -23,6 +24,7 @@ use super::report::{self, Runner};
 use super::selection::{self, Ignored, Labs};
 use super::signals::{self, Running};
 use super::wiring::{Project, Setting};
+use crate::reservations::Lease;
 
 /// What all tests of the process share.
 #[derive(Debug)]
@@ -121,19 +123,29 @@ fn run(module: &str, name: &str) -> Result<(), String> {
         let Some(_permit) = process.gate.enter(claims, interrupted) else {
             return Err("interrupted before it began".to_owned());
         };
+        let leases = process.project.leases(&process.options).map_err(|refused| refused.text)?;
+        let full_name = instance.full_name();
+        let lease = match lease::hold(leases.as_ref(), &loaded, &holding, &full_name, interrupted) {
+            Leased::Held(lease) => lease,
+            Leased::GivenUp => return Err("interrupted before it began".to_owned()),
+            Leased::Refused(error) => {
+                failures.push(format!("reservation: the test cannot hold what it uses: {}", error.chain()));
+                continue;
+            }
+        };
         // libtest names this thread after the test, `r#` included, unless it runs all tests on the main one.
         let thread = thread::current();
         let own_name = thread.name().filter(|name| *name != "main").unwrap_or(&instance.name);
         let options = &process.options;
         // libtest does not say which tests it runs, so this one is the last that is known of.
         let needs = Needs::of(case, loaded.name());
-        let rerun =
-            report::rerun(Runner::Libtest, case, (own_name, &instance.full_name()), lab, options.as_user.as_deref());
+        let rerun = report::rerun(Runner::Libtest, case, (own_name, &full_name), lab, options.as_user.as_deref());
         let judged = process.policy.run(case, interrupted, |_| {
             let setting = Setting {
                 output_dir: options.output_dir.as_deref().map(|dir| output::of_test(dir, lab, &instance.name)),
                 declared: holding.declared(),
                 recorder: Recorder::default(),
+                lease: lease.as_ref().map(Lease::watch),
             };
             let report = case::run(case, own_name, loaded.clone(), setting, options.limits);
             let (if_failed, is_last) = (Verdict::of_failure(&report.end), report.end.is_last());

@@ -8,6 +8,7 @@ impl Verdict {
     pub(super) fn of_failure(end: &End) -> Self {
         match end {
             End::TimedOut(_) | End::Late { .. } | End::SetupTimedOut { .. } => Self::TimedOut,
+            End::LeaseLost(_) => Self::ReservationLost,
             End::Interrupted(_) | End::Stuck { signal: Some(_), .. } => Self::Interrupted,
             End::Stuck { vanished: false, .. } => Self::TimedOut,
             End::Done(Err(fault)) | End::Setup(fault) if fault.infrastructure => Self::Infrastructure,
@@ -20,6 +21,6 @@ impl Verdict {
 impl End {
     /// Whether what it left behind may still be at work on the hosts, or the run is over: nothing is tried again.
     pub(super) fn is_last(&self) -> bool {
-        matches!(self, Self::Interrupted(_) | Self::Stuck { .. })
+        matches!(self, Self::Interrupted(_) | Self::LeaseLost(_) | Self::Stuck { .. })
     }
 }

@@ -16,8 +16,8 @@ use super::selection::{Ignored, Instance, Labs, parts};
 use super::signals;
 use crate::context::{self, Declared, OfTest, OttoContext};
 use crate::error::{Error, ErrorKind, Result};
-use crate::lab::{Lab, LabCatalog, ProjectConfig};
-use crate::reservations::ReservationGate;
+use crate::lab::{Lab, LabCatalog, ProjectConfig, ReservationConfig};
+use crate::reservations::{LeaseWatch, ReservationGate, TestLeases};
 
 /// The lab that a project has which configures none.
 const EMBEDDED: &str = "sim";
@@ -28,6 +28,7 @@ pub(super) struct Project {
     catalog: LabCatalog,
     default_labs: Vec<String>,
     gate: ReservationGate,
+    reservations: ReservationConfig,
     loaded: Mutex<HashMap<String, Lab>>,
     outlines: Mutex<HashMap<String, Outline>>,
 }
@@ -69,6 +70,7 @@ impl Project {
             catalog: config.catalog(),
             default_labs: config.default_labs,
             gate,
+            reservations: config.reservations,
             loaded: Mutex::default(),
             outlines: Mutex::default(),
         })
@@ -157,6 +159,15 @@ impl Project {
     }
 }
 
+impl Project {
+    /// What tests hold while they run; `None` if nothing is held.
+    pub(super) fn leases(&self, options: &Options) -> Result<Option<TestLeases>, Refused> {
+        let _on_the_runtime = runtime().enter();
+        let skip = options.skip_reservation_check;
+        Ok(TestLeases::configured(&self.reservations, options.as_user.as_deref(), skip)?)
+    }
+}
+
 /// What a test's context is made with.
 #[derive(Debug, Clone)]
 pub(super) struct Setting {
@@ -165,6 +176,8 @@ pub(super) struct Setting {
     pub(super) declared: Option<Declared>,
     /// Who is told what runs on the hosts.
     pub(super) recorder: Recorder,
+    /// That what it uses is its own.
+    pub(super) lease: Option<LeaseWatch>,
 }
 
 /// What the context of a test of that name knows of it.
@@ -173,7 +186,7 @@ pub(super) fn of_test(setting: &Setting, lab: &str, name: &str) -> OfTest {
         Some(folder) => folder.clone(),
         None => output::of_test(output::default(), lab, name),
     };
-    OfTest { folder }
+    OfTest { folder, fence: setting.lease.as_ref().map(LeaseWatch::fence) }
 }
 
 /// Makes the context of one test. Hosts connect on first use, so nothing is contacted yet.

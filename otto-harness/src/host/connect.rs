@@ -43,8 +43,10 @@ fn made(spec: &HostSpec, hop: Option<Hop>) -> Result<Arc<dyn Connector>> {
         Term::Telnet => Arc::new(TelnetConnector::new(TelnetTarget { route, ..telnet_target(spec)? })),
         Term::Serial => Arc::new(SerialConnector::new(serial_target(spec)?)),
         Term::Console => {
-            return Err(wrong("a console behind a terminal server (`term = \"console\"`) is not supported yet".to_owned())
-                .hint("a terminal server has a port for each line: reach it as a telnet host"));
+            return Err(wrong(
+                "a console behind a terminal server (`term = \"console\"`) is not supported yet".to_owned(),
+            )
+            .hint("a terminal server has a port for each line: reach it as a telnet host"));
         }
     })
 }

@@ -35,6 +35,7 @@ pub(super) struct Transcript {
     parts: Mutex<HashMap<String, Vec<u8>>>,
     logged: bool,
     warned: AtomicBool,
+    fence: Option<u64>,
 }
 
 /// The longest log line.
@@ -49,7 +50,14 @@ impl Transcript {
             parts: Mutex::default(),
             logged,
             warned: AtomicBool::new(false),
+            fence: None,
         }
+    }
+
+    /// Begins each file with the fencing number of the lease under which all in it was done.
+    pub(super) fn under(mut self, fence: Option<u64>) -> Self {
+        self.fence = fence;
+        self
     }
 
     fn write(&self, session: &str, write: impl FnOnce(&mut Page) -> io::Result<()>) {
@@ -57,8 +65,12 @@ impl Transcript {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         let written = match files.get_mut(session) {
             Some(page) => write(page),
-            None => Page::open(folder, &self.host, session)
-                .and_then(|page| write(files.entry(session.to_owned()).or_insert(page))),
+            None => Page::open(folder, &self.host, session).and_then(|mut page| {
+                if let Some(fence) = self.fence {
+                    page.entry('!', &format!("under lease {fence}"))?;
+                }
+                write(files.entry(session.to_owned()).or_insert(page))
+            }),
         };
         if let Err(error) = written
             && !self.warned.swap(true, Ordering::Relaxed)

@@ -64,6 +64,7 @@ impl Options {
                 }
                 self.labs.extend(labs);
             }
+            "lab-schema" => self.lab_schema = true,
             "list-labs" => self.list_labs = true,
             "list-hosts" => self.list_hosts = true,
             "as-user" if value.trim().is_empty() => return Err(format!("{given} names no user")),

@@ -56,6 +56,8 @@ enum Event<'a> {
         lab: Option<&'a str>,
         hosts: &'a [String],
         shared: &'a [String],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        fence: Option<u64>,
         tags: &'a [String],
         package: &'a str,
         file: &'a str,
@@ -189,6 +191,7 @@ impl Events {
             test: &test.name,
             lab: test.lab.as_deref(),
             hosts: &test.hosts,
+            fence: test.fence,
             shared: &test.shared,
             tags: &test.tags,
             package: &test.package,

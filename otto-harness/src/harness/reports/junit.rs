@@ -70,6 +70,7 @@ fn case(test: &TestRecord) -> TestCase {
         ("hosts", test.hosts.join(" ")),
         ("shared", test.shared.join(" ")),
         ("tags", test.tags.join(" ")),
+        ("fence", test.fence.map(|fence| fence.to_string()).unwrap_or_default()),
         ("verdict", test.verdict.name().to_owned()),
         ("attempts", test.runs.to_string()),
         ("passed-attempts", test.passes.to_string()),

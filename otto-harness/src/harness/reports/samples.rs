@@ -62,6 +62,7 @@ pub(in crate::harness) fn test(name: &str, verdict: Verdict, mut attempts: Vec<A
         line: 12,
         tags: vec!["smoke".to_owned()],
         hosts: vec!["router1".to_owned()],
+        fence: Some(612),
         shared: Vec::new(),
         verdict,
         reason: None,
