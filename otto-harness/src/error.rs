@@ -45,6 +45,8 @@ pub enum ErrorKind {
     Timeout,
     /// A command did not succeed: what `ok()` returns.
     Command,
+    /// Checks of a context that go on when they fail had failed.
+    Check,
     /// A test was stopped by a signal.
     Interrupted,
     /// A user's closure panicked.

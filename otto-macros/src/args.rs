@@ -6,15 +6,15 @@
 use std::time::Duration;
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use quote::quote;
 use syn::parse::Parser;
 use syn::{Error, LitStr, Path, Result};
 
 use crate::errors::Errors;
+use crate::hosts::{HostUse, check_both, each_host, host_list};
 
-const KNOWN: [&str; 4] = ["crate", "lab", "labs", "timeout"];
-
-/// Options that otto will have, so that they are told apart from a slip of the pen.
-const LATER: [&str; 5] = ["each_host", "hosts", "retries", "shared", "tags"];
+const KNOWN: [&str; 11] =
+    ["crate", "each_host", "hosts", "lab", "labs", "retries", "setup", "shared", "tags", "teardown", "timeout"];
 
 #[derive(Default)]
 pub(crate) struct Args {
@@ -22,6 +22,17 @@ pub(crate) struct Args {
     pub(crate) krate: Option<Path>,
     pub(crate) labs: Vec<LitStr>,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) retries: Option<u32>,
+    pub(crate) tags: Vec<LitStr>,
+    /// Those that it has to itself, and bound names.
+    pub(crate) hosts: Vec<HostUse>,
+    /// Those that it shares.
+    pub(crate) shared: Vec<HostUse>,
+    pub(crate) each_host: Option<HostUse>,
+    /// Whether `each_host` was given at all, understood or not.
+    pub(crate) has_each_host: bool,
+    pub(crate) setup: Option<Duration>,
+    pub(crate) teardown: Option<Duration>,
 }
 
 impl Args {
@@ -42,9 +53,11 @@ impl Args {
                 ));
                 continue;
             }
+            args.has_each_host |= name == "each_host";
             errors.keep(args.set(&name, value));
             seen.push(name);
         }
+        check_both(&args.hosts, &args.shared, errors);
         args
     }
 
@@ -53,10 +66,14 @@ impl Args {
             "crate" => self.krate = Some(path(&value.assigned(name, "otto_harness")?)?),
             "lab" => self.labs = vec![lab(&value.assigned(name, r#""bench""#)?)?],
             "labs" => self.labs = labs(&value.assigned(name, r#"["bench1", "bench2"]"#)?)?,
-            "timeout" => self.timeout = Some(timeout(&value.assigned(name, r#""90s""#)?)?),
-            later if LATER.contains(&later) => {
-                return Err(Error::new(name.span(), format!("`{later}` is not supported yet")));
-            }
+            "retries" => self.retries = Some(retries(&value.assigned(name, "1")?)?),
+            "tags" => self.tags = tags(&value.listed(name, r#""smoke", "bgp""#)?)?,
+            "hosts" => self.hosts = host_list(name, &value.listed(name, r#""router1", "switch.*""#)?, false)?,
+            "shared" => self.shared = host_list(name, &value.listed(name, r#""dns1""#)?, true)?,
+            "each_host" => self.each_host = Some(each_host(&value.assigned(name, r#""router.*""#)?)?),
+            "timeout" => self.timeout = Some(limit(name, value)?),
+            "setup" => self.setup = Some(limit(name, value)?),
+            "teardown" => self.teardown = Some(limit(name, value)?),
             unknown => return Err(Error::new(name.span(), unknown_option(unknown))),
         }
         Ok(())
@@ -69,7 +86,7 @@ fn is_lab(name: &Ident) -> bool {
 
 impl Errors {
     /// The tokens between top-level commas, a trailing one allowed.
-    fn split_at_commas(&mut self, tokens: TokenStream) -> Vec<Vec<TokenTree>> {
+    pub(crate) fn split_at_commas(&mut self, tokens: TokenStream) -> Vec<Vec<TokenTree>> {
         let mut chunks = Vec::new();
         let mut chunk = Vec::new();
         for token in tokens {
@@ -100,7 +117,7 @@ struct Given {
 enum Value {
     None,
     Assigned(Vec<TokenTree>),
-    Other(TokenTree),
+    Other(Vec<TokenTree>),
 }
 
 impl Given {
@@ -122,7 +139,7 @@ impl Given {
         let value = match tokens.next() {
             None => Value::None,
             Some(TokenTree::Punct(punct)) if punct.as_char() == '=' => Value::Assigned(tokens.collect()),
-            Some(other) => Value::Other(other),
+            Some(other) => Value::Other(std::iter::once(other).chain(tokens).collect()),
         };
         Ok(Self { name, value })
     }
@@ -135,9 +152,29 @@ impl Value {
         match self {
             Self::Assigned(tokens) if !tokens.is_empty() => Ok(tokens.into_iter().collect()),
             Self::Assigned(_) | Self::None => Err(Error::new(name.span(), usage())),
-            Self::Other(token) => Err(Error::new(token.span(), usage())),
+            Self::Other(tokens) => Err(Error::new(first_span(&tokens, name), usage())),
         }
     }
+
+    /// What stands in the parentheses. `example` is what could have stood there.
+    fn listed(self, name: &Ident, example: &str) -> Result<Group> {
+        let usage = || format!("`{name}` wants a list in parentheses: `{name}({example})`");
+        match self {
+            Self::Other(tokens) => match &*tokens {
+                [TokenTree::Group(list)] if list.delimiter() == Delimiter::Parenthesis => Ok(list.clone()),
+                [TokenTree::Group(list), rest, ..] if list.delimiter() == Delimiter::Parenthesis => {
+                    Err(Error::new(rest.span(), format!("expected a comma after `{name}(…)`")))
+                }
+                _ => Err(Error::new(first_span(&tokens, name), usage())),
+            },
+            Self::Assigned(tokens) => Err(Error::new(first_span(&tokens, name), usage())),
+            Self::None => Err(Error::new(name.span(), usage())),
+        }
+    }
+}
+
+fn first_span(tokens: &[TokenTree], otherwise: &Ident) -> Span {
+    tokens.first().map_or_else(|| otherwise.span(), TokenTree::span)
 }
 
 fn path(value: &TokenStream) -> Result<Path> {
@@ -195,13 +232,54 @@ fn lab_name(text: &LitStr) -> Result<LitStr> {
     Ok(LitStr::new(&parts.join("+"), text.span()))
 }
 
-fn timeout(value: &TokenStream) -> Result<Duration> {
+fn tags(list: &Group) -> Result<Vec<LitStr>> {
+    let mut errors = Errors::default();
+    let mut tags: Vec<LitStr> = Vec::new();
+    for element in errors.split_at_commas(list.stream()) {
+        let element = element.into_iter().collect();
+        let Some(tag) = string(&element) else {
+            errors.push(Error::new_spanned(element, "expected a tag in quotes: `tags(\"smoke\")`"));
+            continue;
+        };
+        let text = tag.value();
+        if text.is_empty() {
+            errors.push(Error::new(tag.span(), "the tag is empty"));
+        } else if text.starts_with('!') || text.contains([',', ' ', '\t', '\n']) {
+            let message = format!("`{text}` cannot be asked for: `--tag` splits at commas, and `!` means without");
+            errors.push(Error::new(tag.span(), format!("{message}; a tag has no blanks")));
+        } else if tags.iter().any(|other| other.value() == text) {
+            errors.push(Error::new(tag.span(), format!("tag `{text}` is listed twice")));
+        } else {
+            tags.push(tag);
+        }
+    }
+    if list.stream().is_empty() {
+        errors.push(Error::new(list.span(), "no tag is listed"));
+    }
+    errors.into_result(tags)
+}
+
+fn retries(value: &TokenStream) -> Result<u32> {
+    const MOST: u32 = 1000;
+    const USAGE: &str = "expected how many more attempts a failed test has: `retries = 1`";
+    let number: syn::LitInt = syn::parse2(value.clone()).map_err(|_| Error::new_spanned(value, USAGE))?;
+    match number.base10_parse() {
+        Ok(retries @ 0..=MOST) if number.suffix().is_empty() || number.suffix() == "u32" => Ok(retries),
+        Ok(_) if number.suffix().is_empty() => {
+            Err(Error::new(number.span(), format!("a test has {MOST} retries at most")))
+        }
+        _ => Err(Error::new(number.span(), USAGE)),
+    }
+}
+
+fn limit(name: &Ident, value: Value) -> Result<Duration> {
     const USAGE: &str = "write it as \"90s\", \"1m30s\" or \"250ms\"";
+    let value = &value.assigned(name, r#""90s""#)?;
     let Some(text) = string(value) else {
         return Err(Error::new_spanned(value, format!("expected a duration in quotes: {USAGE}")));
     };
     match duration(&text.value()) {
-        Some(Duration::ZERO) => Err(Error::new(text.span(), "a timeout of zero leaves no time to run")),
+        Some(Duration::ZERO) => Err(Error::new(text.span(), format!("a {name} of zero leaves no time to run"))),
         Some(timeout) => Ok(timeout),
         None => Err(Error::new(text.span(), format!("`{}` is no duration: {USAGE}", text.value()))),
     }
@@ -226,7 +304,7 @@ fn duration(text: &str) -> Option<Duration> {
 }
 
 /// A string literal and nothing beside it, also as a `macro_rules!` passes it on.
-fn string(value: &TokenStream) -> Option<LitStr> {
+pub(crate) fn string(value: &TokenStream) -> Option<LitStr> {
     syn::parse2(value.clone()).ok()
 }
 
@@ -240,6 +318,11 @@ fn array(value: &TokenStream) -> Option<Group> {
         },
         _ => None,
     }
+}
+
+/// `Some` or `None`, spelt so that nothing of the user's is meant.
+pub(crate) fn option(value: Option<TokenStream>) -> TokenStream {
+    value.map_or_else(|| quote!(::core::option::Option::None), |value| quote!(::core::option::Option::Some(#value)))
 }
 
 fn unknown_option(unknown: &str) -> String {

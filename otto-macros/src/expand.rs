@@ -4,15 +4,18 @@
 //! runs the twin, which hands over to otto: tests of a file whose `harness = false` was forgotten run, where they would
 //! vanish behind a green "running 0 tests". The twin is also what an editor hangs its Run button on.
 
+use std::time::Duration;
+
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{LitStr, Path, ReturnType};
 
-use crate::args::Args;
+use crate::args::{Args, option};
 use crate::errors::Errors;
-use crate::signature::{Marker, TestFn};
+use crate::hosts::{HostUse, check_arguments};
+use crate::signature::{Argument, By, Marker, TestFn};
 
 /// The whole macro, free of `proc_macro`, so that tests can call it.
 pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
@@ -22,6 +25,7 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
         // Never without the item: an editor would have nothing to complete in, and each use of it would be an error more.
         return item.into_iter().chain(errors.to_tokens()).collect();
     };
+    check_arguments(&args, function.arguments().map(|argument| argument.fixture), &mut errors);
     let expanded = match function.check() {
         Ok(()) => test(&args, &function),
         Err(error) => {
@@ -60,10 +64,16 @@ fn registration(args: &Args, function: &TestFn) -> TokenStream {
     let name = name_of(function);
     let line = quote_spanned!(sig.ident.span()=> ::core::line!());
     let labs = &args.labs;
-    let timeout = option(args.timeout.map(|limit| {
-        let millis = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-        quote!(::core::time::Duration::from_millis(#millis))
-    }));
+    let retries = option(args.retries.map(|retries| quote!(#retries)));
+    let tags = &args.tags;
+    let hosts = args.hosts.iter().chain(&args.shared).map(|one| one.to_tokens(&otto));
+    let each_host = option(args.each_host.as_ref().map(|one: &HostUse| one.to_tokens(&otto)));
+    let [timeout, setup, teardown] = [args.timeout, args.setup, args.teardown].map(duration);
+    let fixtures = function.arguments().map(|Argument { fixture, .. }| {
+        // Types are named rather than inferred, at their own place, so that the compiler complains about `u32` and not
+        // about the attribute.
+        quote_spanned!(at(fixture)=> #otto::__private::Fixture::of::<#fixture>())
+    });
     let ignore = marked(&function.ignore);
     let should_panic = marked(&function.should_panic);
     let run = run(&otto, function);
@@ -85,9 +95,16 @@ fn registration(args: &Args, function: &TestFn) -> TokenStream {
                     line: #line,
                     package: ::core::env!("CARGO_PKG_NAME"),
                     labs: &[#(#labs),*],
+                    hosts: &[#(#hosts),*],
+                    each_host: #each_host,
+                    tags: &[#(#tags),*],
                     timeout: #timeout,
+                    retries: #retries,
+                    setup: #setup,
+                    teardown: #teardown,
                     ignore: #ignore,
                     should_panic: #should_panic,
+                    fixtures: const { &[#(#fixtures),*] },
                     run: #run,
                 }
             }
@@ -95,14 +112,20 @@ fn registration(args: &Args, function: &TestFn) -> TokenStream {
     }
 }
 
-/// The closure that makes the future. Types are named rather than inferred, at their own place, so that the compiler
-/// complains about `u32` and not about the attribute.
+/// The closure that makes the future.
 fn run(otto: &TokenStream, function: &TestFn) -> TokenStream {
     let name = &function.sig.ident;
-    let (context, result) = (hidden("context"), hidden("result"));
-    let arguments = function
-        .argument_types()
-        .map(|ty| quote_spanned!(at(ty)=> <#ty as #otto::__private::Argument<'_>>::from_context(&#context)));
+    let (made, result) = (hidden("made"), hidden("result"));
+    let arguments = function.arguments().map(|Argument { fixture, by }| {
+        let by = match by {
+            By::Value => quote!(by_value),
+            By::Ref => quote!(by_ref),
+            By::Mut => quote!(by_mut),
+        };
+        quote_spanned!(at(fixture)=> #otto::__private::#by::<#fixture>(::core::iter::Iterator::next(&mut #made)))
+    });
+    // Without arguments it is not changed.
+    let iterator = if function.sig.inputs.is_empty() { quote!(_) } else { quote!(mut #made) };
     let ty = match &function.sig.output {
         ReturnType::Default => quote!(()),
         ReturnType::Type(_, ty) => ty.to_token_stream(),
@@ -113,11 +136,12 @@ fn run(otto: &TokenStream, function: &TestFn) -> TokenStream {
         <#named as #otto::__private::TestResult>::check(&#result);
         {
             use #otto::__private::returned::*;
-            (&&&&&&Returned(&#result)).outcome()
+            (&&&&&&&&Returned(&#result)).outcome()
         }
     };
     quote! {
-        |#context| ::std::boxed::Box::pin(async move {
+        |#made| ::std::boxed::Box::pin(async move {
+            let #iterator = ::core::iter::IntoIterator::into_iter(#made);
             let #result = #name(#(#arguments),*).await;
             #outcome
         })
@@ -143,8 +167,11 @@ fn marked(markers: &[Marker]) -> TokenStream {
     })
 }
 
-fn option(value: Option<TokenStream>) -> TokenStream {
-    value.map_or_else(|| quote!(::core::option::Option::None), |value| quote!(::core::option::Option::Some(#value)))
+fn duration(limit: Option<Duration>) -> TokenStream {
+    option(limit.map(|limit| {
+        let millis = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        quote!(::core::time::Duration::from_millis(#millis))
+    }))
 }
 
 fn otto(path: Option<&Path>) -> TokenStream {

@@ -8,6 +8,7 @@ use proc_macro::TokenStream;
 mod args;
 mod errors;
 mod expand;
+mod hosts;
 mod signature;
 #[cfg(test)]
 mod snapshots;

@@ -143,11 +143,39 @@ impl TestFn {
         errors.into_result(())
     }
 
-    pub(crate) fn argument_types(&self) -> impl Iterator<Item = &Type> {
+    pub(crate) fn arguments(&self) -> impl Iterator<Item = Argument<'_>> {
         self.sig.inputs.iter().filter_map(|input| match input {
-            FnArg::Typed(argument) => Some(&*argument.ty),
+            FnArg::Typed(argument) => Some(Argument::of(&argument.ty)),
             FnArg::Receiver(_) => None,
         })
+    }
+}
+
+/// What a test asks for, and how it wants to have it.
+pub(crate) struct Argument<'t> {
+    pub(crate) fixture: &'t Type,
+    pub(crate) by: By,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    Value,
+    Ref,
+    Mut,
+}
+
+impl<'t> Argument<'t> {
+    fn of(ty: &'t Type) -> Self {
+        match ty {
+            Type::Reference(reference) if reference.mutability.is_some() => {
+                Self { fixture: &reference.elem, by: By::Mut }
+            }
+            Type::Reference(reference) => Self { fixture: &reference.elem, by: By::Ref },
+            // As a `macro_rules!` passes a type on.
+            Type::Group(group) => Self::of(&group.elem),
+            Type::Paren(paren) => Self::of(&paren.elem),
+            fixture => Self { fixture, by: By::Value },
+        }
     }
 }
 

@@ -79,6 +79,24 @@ fn another_path_of_otto_is_the_only_one_named() {
 }
 
 #[test]
+fn hosts_tags_and_retries() {
+    check(
+        "hosts",
+        quote!(
+            lab = "bench",
+            each_host = "router.*",
+            hosts("switch1", r#type = "tag:arch=arm", gw = "gw1:shared"),
+            shared("dns1",),
+            tags("smoke", "bgp"),
+            retries = 2,
+        ),
+        quote! {
+            async fn forwards(ctx: OttoContext, host: Host) {}
+        },
+    );
+}
+
+#[test]
 fn mistakes_leave_the_item_and_are_all_reported() {
     check(
         "options_at_fault",

@@ -1,5 +1,6 @@
 //! The test bed of otto: real servers on loopback, started and stopped by process id, and the proof that nothing leaks.
 
+pub mod bench_lab;
 pub mod client;
 pub mod console;
 pub mod leaks;

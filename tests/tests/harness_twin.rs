@@ -16,13 +16,20 @@ const PLAIN: TestCase = TestCase {
     line: line!(),
     package: env!("CARGO_PKG_NAME"),
     labs: &["sim"],
+    hosts: &[],
+    each_host: None,
+    tags: &[],
     timeout: None,
+    retries: None,
+    setup: None,
+    teardown: None,
     ignore: None,
     should_panic: None,
-    run: |_ctx| Box::pin(async { Ok(()) }),
+    fixtures: &[],
+    run: |_made| Box::pin(async { Ok(()) }),
 };
 
-fn counts() -> TestFuture {
+fn counts() -> TestFuture<'static> {
     Box::pin(async {
         tokio::time::sleep(Duration::from_millis(1)).await;
         assert_eq!(std::thread::current().name(), Some("a_registered_test_runs_once"));
@@ -31,15 +38,15 @@ fn counts() -> TestFuture {
     })
 }
 
-inventory::submit! { TestCase { name: "counts", run: |_ctx| counts(), ..PLAIN } }
-inventory::submit! { TestCase { name: "fails", run: |_ctx| Box::pin(async { Err("no route".to_owned()) }), ..PLAIN } }
-inventory::submit! { TestCase { name: "panics", run: |_ctx| Box::pin(async { panic!("boom") }), ..PLAIN } }
+inventory::submit! { TestCase { name: "counts", run: |_made| counts(), ..PLAIN } }
+inventory::submit! { TestCase { name: "fails", run: |_made| Box::pin(async { Err("no route".into()) }), ..PLAIN } }
+inventory::submit! { TestCase { name: "panics", run: |_made| Box::pin(async { panic!("boom") }), ..PLAIN } }
 inventory::submit! { TestCase { name: "elsewhere", labs: &["bench"], ..PLAIN } }
 inventory::submit! {
     TestCase {
         name: "blocks",
         timeout: Some(Duration::from_millis(100)),
-        run: |_ctx| Box::pin(async {
+        run: |_made| Box::pin(async {
             std::thread::sleep(Duration::from_secs(20));
             Ok(())
         }),

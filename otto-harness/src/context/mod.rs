@@ -1,8 +1,13 @@
 //! A lab that is open: its hosts, and the scope that closes them. See `docs/design/context.md`.
 
 mod active;
+mod attach;
+mod checks;
+mod declared;
+mod fixture;
 mod open;
 mod scope;
+mod skip;
 mod transcript;
 
 use std::fmt;
@@ -16,8 +21,16 @@ pub use active::{
     ContextToken, all_hosts, do_for_all_hosts, get_context, get_host, reset_context, run_on_all_hosts, set_context,
     try_get_context,
 };
+pub(crate) use checks::listed as listed_checks;
+pub(crate) use declared::Declared;
+#[doc(hidden)]
+pub use fixture::FixtureKind;
+pub use fixture::FromContext;
+pub(crate) use open::{OfTest, Watcher};
 pub use open::{OpenContext, open_context};
 pub use scope::HostScope;
+pub(crate) use skip::Skipped;
+pub(crate) use transcript::spell_out;
 
 use crate::command::IntoCommands;
 use crate::error::{Error, ErrorKind, Result};
@@ -52,6 +65,11 @@ struct Inner {
     local: Host,
     scope: HostScope,
     settings: open::Settings,
+    /// Knows what no file and no error may show.
+    secrets: Redactor,
+    checks: checks::Checks,
+    attachments: attach::Attachments,
+    skip: skip::Skip,
 }
 
 impl OttoContext {
@@ -59,24 +77,44 @@ impl OttoContext {
         // Of all hosts, because one may be reached, or spoken of, from another.
         let secrets = Redactor::of_hosts(lab.hosts());
         Redactor::warn_of_short(lab.hosts());
-        let make =
-            |spec: &crate::lab::HostSpec| Host::with(spec, settings.observer(&spec.id), &secrets, settings.dry_run);
+        let make = |spec: &crate::lab::HostSpec| {
+            Host::with(spec, settings.audience(spec, &secrets), &secrets, settings.dry_run)
+        };
         let hosts: IndexMap<_, _> = lab.hosts().map(|spec| (spec.id.clone(), make(spec))).collect();
         let local = hosts.get(LOCAL).cloned().unwrap_or_else(|| make(&crate::lab::HostSpec::local(LOCAL)));
         let scope = HostScope::default();
         for host in hosts.values().chain([&local]) {
             scope.own(host.clone());
         }
-        Self(Arc::new(Inner { lab, hosts, local, scope, settings }))
+        Self(Arc::new(Inner {
+            lab,
+            hosts,
+            local,
+            scope,
+            settings,
+            secrets,
+            checks: checks::Checks::default(),
+            attachments: attach::Attachments::default(),
+            skip: skip::Skip::default(),
+        }))
     }
 
-    /// The host with that id. `local` is this machine in every lab.
+    /// The host with that id, or the one that the test bound that name to: `hosts(dut = "tag:arch=arm")`. `local` is this
+    /// machine in every lab.
     ///
     /// # Errors
-    /// If there is none: one of kind [`ErrorKind::Host`] that lists the ids, nearest first.
+    /// One of kind [`ErrorKind::Host`]: if there is none, with the ids, nearest first; if the test said which hosts it uses,
+    /// and this is none of them.
     pub fn get_host(&self, id: impl AsRef<str>) -> Result<Host> {
-        let id = id.as_ref();
+        let mut id = id.as_ref();
+        let declared = self.0.settings.declared.as_ref();
+        if let Some(bound) = declared.and_then(|declared| declared.id_of(id)) {
+            id = bound;
+        }
         if let Some(host) = self.0.hosts.get(id) {
+            if let Some(declared) = declared.filter(|_| id != LOCAL) {
+                declared.check(id, self.0.lab.name())?;
+            }
             return Ok(host.clone());
         }
         if id == LOCAL {
@@ -86,10 +124,27 @@ impl OttoContext {
         Err(Error::new(ErrorKind::Host, message).hint(self.ids_nearest_to(id)))
     }
 
-    /// All hosts of the lab, in its order.
+    /// As [`get_host`](Self::get_host), for names that are bound: `ctx.host("dut")?`.
+    ///
+    /// # Errors
+    /// As [`get_host`](Self::get_host).
+    pub fn host(&self, name: impl AsRef<str>) -> Result<Host> {
+        self.get_host(name)
+    }
+
+    /// All hosts of the lab, in its order; of a test that said which hosts it uses, those.
     #[must_use]
     pub fn all_hosts(&self) -> Vec<Host> {
-        self.0.hosts.values().cloned().collect()
+        match &self.0.settings.declared {
+            Some(declared) => declared.ids.iter().filter_map(|id| self.0.hosts.get(id)).cloned().collect(),
+            None => self.0.hosts.values().cloned().collect(),
+        }
+    }
+
+    /// The host that `each_host` made the running test for.
+    pub(crate) fn each_host(&self) -> Option<Host> {
+        let id = self.0.settings.declared.as_ref()?.each.as_ref()?;
+        self.0.hosts.get(id).cloned()
     }
 
     /// The hosts of the lab whose id the regex matches in full, in lab order.
@@ -143,16 +198,31 @@ impl OttoContext {
     /// [`HostScope::close`]. Closing twice does no harm.
     ///
     /// # Errors
-    /// If hosts did not close in time; it names them.
+    /// If hosts did not close in time; it names them. Else, if [checks](Self::expect_that) had failed; it lists them.
     #[must_use = "nothing is closed until it is awaited"]
     pub fn close(&self) -> BoxFuture<'static, Result<()>> {
-        self.0.scope.close()
+        let (closed, ctx) = (self.0.scope.close(), self.clone());
+        Box::pin(async move { closed.await.and_then(|()| ctx.check_checks()) })
     }
 
-    /// As [`close`](Self::close); says also what may still run on its hosts after that, a line for each.
-    pub(crate) async fn close_and_look(&self) -> (Result<()>, Vec<String>) {
+    /// Another context for the same lab, with hosts of its own, which belongs to no test but is made for the harness.
+    pub(crate) fn sibling(&self, folder: std::path::PathBuf) -> Self {
+        let mut settings = self.0.settings.clone().without_test();
+        settings.output_dir = settings.output_dir.map(|_| folder.clone());
+        settings.of_test = Some(OfTest { folder });
+        Self::new(self.0.lab.clone(), settings)
+    }
+
+    /// The folder of the test that it was made for, whether or not there is one yet; `None` for one opened by hand.
+    pub(crate) fn folder_of_test(&self) -> Option<&Path> {
+        let of_test = self.0.settings.of_test.as_ref()?;
+        Some(self.output_dir().unwrap_or(&of_test.folder))
+    }
+
+    /// Closes all hosts in that time; says also what may still run on its hosts after that, a line for each.
+    pub(crate) async fn close_and_look(&self, limit: std::time::Duration) -> (Result<()>, Vec<String>) {
         let hosts = self.0.scope.hosts();
-        let closed = self.close().await;
+        let closed = self.0.scope.close_within(limit).await;
         let dirt =
             |host: &Host| host.dirt().into_iter().map(|dirt| format!("{}: {dirt}", host.id())).collect::<Vec<_>>();
         (closed, hosts.iter().flat_map(dirt).collect())

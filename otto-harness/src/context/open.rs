@@ -1,14 +1,17 @@
 //! Opening a context.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::OttoContext;
 use super::active::with_active;
+use super::declared::Declared;
 use super::transcript::Transcript;
 use crate::error::{Error, ErrorKind, Result};
-use crate::lab::{Lab, LabSelection, ProjectConfig};
-use crate::session::Observer;
+use crate::lab::{HostSpec, Lab, LabSelection, ProjectConfig};
+use crate::redact::Redactor;
+use crate::session::{Audience, Observer};
 use crate::unwind;
 
 /// A context for this lab: a name, `"a+b"`, several names, or a [`Lab`].
@@ -46,15 +49,41 @@ pub(super) struct Settings {
     pub(super) dry_run: bool,
     log_command_output: bool,
     pub(super) output_dir: Option<PathBuf>,
+    /// The hosts that the test said it uses, if it did.
+    pub(super) declared: Option<Declared>,
+    watcher: Option<Arc<dyn Watcher>>,
+    pub(super) of_test: Option<OfTest>,
+}
+
+/// Who watches all hosts of a context for otto itself. See [`Audience::insider`].
+pub(crate) trait Watcher: Send + Sync + fmt::Debug {
+    /// The observer of this host, which is given everything as it came and shows nothing that this redactor knows.
+    fn host(&self, spec: &HostSpec, redactor: &Redactor) -> Arc<dyn Observer>;
+}
+
+/// What the harness knows of the test that a context is for.
+#[derive(Debug, Clone)]
+pub(crate) struct OfTest {
+    /// Where its attachments go if there is no output folder. Made when there is one.
+    pub(crate) folder: PathBuf,
 }
 
 impl Settings {
+    /// The same for what belongs to no single test: it may use any host, and no test's record has what it does.
+    pub(super) fn without_test(self) -> Self {
+        Self { declared: None, watcher: None, of_test: None, ..self }
+    }
+
     /// Who is told what runs on that host.
-    pub(super) fn observer(&self, host: &str) -> Option<Arc<dyn Observer>> {
-        if self.output_dir.is_none() && !self.log_command_output {
-            return None;
+    pub(super) fn audience(&self, host: &HostSpec, redactor: &Redactor) -> Audience {
+        let is_written = self.output_dir.is_some() || self.log_command_output;
+        let transcript = || -> Arc<dyn Observer> {
+            Arc::new(Transcript::new(&host.id, self.output_dir.clone(), self.log_command_output))
+        };
+        Audience {
+            observer: is_written.then(transcript),
+            insider: self.watcher.as_ref().map(|watcher| watcher.host(host, redactor)),
         }
-        Some(Arc::new(Transcript::new(host, self.output_dir.clone(), self.log_command_output)))
     }
 }
 
@@ -80,6 +109,24 @@ impl OpenContext {
     /// Writes a transcript of each session into this folder, as `<host>.<session>.log`.
     pub fn output_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.settings.output_dir = Some(folder.into());
+        self
+    }
+
+    /// With these hosts of the lab and no others.
+    pub(crate) fn declared(mut self, declared: Option<Declared>) -> Self {
+        self.settings.declared = declared;
+        self
+    }
+
+    /// Tells it everything that happens on the hosts.
+    pub(crate) fn watched_by(mut self, watcher: Arc<dyn Watcher>) -> Self {
+        self.settings.watcher = Some(watcher);
+        self
+    }
+
+    /// For a test, which can be skipped, and whose failed checks the harness reports.
+    pub(crate) fn of_test(mut self, test: OfTest) -> Self {
+        self.settings.of_test = Some(test);
         self
     }
 
@@ -109,14 +156,16 @@ impl OpenContext {
     /// a panic, a future that is dropped.
     ///
     /// # Errors
-    /// If the lab cannot be loaded; what the body returns; else, if hosts did not close in time, which.
+    /// If the lab cannot be loaded; what the body returns; else, if hosts did not close in time, which; else, if
+    /// [checks](OttoContext::expect_that) had failed, those.
     pub async fn with<T, F>(self, body: F) -> Result<T>
     where
         F: AsyncFnOnce(OttoContext) -> Result<T>,
     {
         let ctx = self.open().await?;
-        let scope = ctx.scope().clone();
-        unwind::closing(with_active(ctx.clone(), body(ctx)), move || scope.close()).await
+        let (scope, checked) = (ctx.scope().clone(), ctx.clone());
+        let value = unwind::closing(with_active(ctx.clone(), body(ctx)), move || scope.close()).await?;
+        checked.check_checks().map(|()| value)
     }
 }
 

@@ -86,6 +86,11 @@ impl HostScope {
     /// One of kind [`ErrorKind::Timeout`] that names the hosts that did not close in time.
     #[must_use = "nothing is closed until it is awaited"]
     pub fn close(&self) -> BoxFuture<'static, Result<()>> {
+        self.close_within(ALL)
+    }
+
+    /// As [`close`](Self::close), with another limit for all of them.
+    pub(super) fn close_within(&self, limit: Duration) -> BoxFuture<'static, Result<()>> {
         let scope = self.0.clone();
         Box::pin(async move {
             scope.begun.send_replace(true);
@@ -93,7 +98,7 @@ impl HostScope {
                 // Whoever asks while it is being closed waits until it is.
                 let _one_at_a_time = scope.closing.lock().await;
                 let hosts = std::mem::take(&mut *scope.hosts.lock().unwrap_or_else(PoisonError::into_inner));
-                let left = close_in_order(hosts).await;
+                let left = close_in_order(hosts, limit).await;
                 if left.is_empty() { Ok(()) } else { Err(not_in_time(&left)) }
             });
             closing.await.unwrap_or_else(|_| {
@@ -110,11 +115,11 @@ fn not_in_time(left: &[String]) -> Error {
 }
 
 /// The ids of those that did not close in time.
-async fn close_in_order(members: Vec<Member>) -> Vec<String> {
+async fn close_in_order(members: Vec<Member>, limit: Duration) -> Vec<String> {
     // For all of them now: whatever still runs on any of them ends, and nothing new is begun.
     let all: Vec<_> = members.iter().map(|m| if m.own { m.host.retire() } else { m.host.close() }).collect();
     let hosts: Vec<(&str, Option<&str>)> = members.iter().map(|m| (m.host.id(), m.host.hop())).collect();
-    in_order(&hosts, all, ALL).await
+    in_order(&hosts, all, limit).await
 }
 
 /// Awaits each of `all`, one a host (id, hop), those that hop over a host before that host's own.

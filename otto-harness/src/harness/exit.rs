@@ -51,6 +51,7 @@ pub(super) fn unguard() {
 
 extern "C" fn refuse() {
     if RUNNING.load(Ordering::Relaxed) {
+        super::progress::restore();
         eprintln!("otto: a test ended the process, so the others were not run to their end");
         #[expect(unsafe_code, reason = "exit must not be called within exit")]
         // SAFETY: it ends the process.

@@ -4,27 +4,42 @@
 
 use std::process::ExitCode;
 
-mod argument;
 mod argv;
+mod attempts;
+mod budget;
 mod case;
+mod collector;
 mod duration;
+mod execute;
 mod exit;
+mod failure;
+pub mod fixtures;
 mod gate;
+mod holding;
+mod lab_fixture;
 mod list;
 mod main_macro;
 mod outcome;
+mod output;
 mod panic;
+mod plan;
 pub mod private;
+mod progress;
+mod record;
+mod recorder;
 pub mod registry;
 mod report;
+mod reports;
 mod run;
 mod runtime;
 mod selection;
 mod signals;
 mod twin;
+mod verdict;
 mod watchdog;
 mod wiring;
 
+pub use lab_fixture::LabFixture;
 pub use runtime::runtime;
 pub use twin::run_under_libtest;
 

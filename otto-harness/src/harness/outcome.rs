@@ -18,8 +18,8 @@ impl<E> TestResult for Result<(), E> {}
 
 /// A test's result as its [`Outcome`](crate::harness::registry::Outcome), the error in the best form that its type has.
 ///
-/// `(&&&&&&Returned(&result)).outcome()` finds the first of these that holds, because a method is looked for on fewer and
-/// fewer references: an error or a box of one, with its causes; a report (`anyhow`, `eyre`), by its own `Debug`, which
+/// `(&&&&&&&&Returned(&result)).outcome()` finds the first of these that holds, because a method is looked for on fewer and
+/// fewer references: otto's own error, or a box that may hold it; an error or a box of one, with its causes; a report (`anyhow`, `eyre`), by its own `Debug`, which
 /// has the causes and the backtrace; `Display`; `Debug`; and at last what is no `Result`.
 pub mod returned {
     use std::error::Error;
@@ -27,11 +27,35 @@ pub mod returned {
     use std::ops::Deref;
 
     use crate::error::chain;
-    use crate::harness::registry::Outcome;
+    use crate::harness::registry::{Fault, Outcome, is_infrastructure};
 
     /// What a test returned.
     #[derive(Debug)]
     pub struct Returned<'r, T>(pub &'r T);
+
+    /// For otto's own error, and for boxes that may hold it.
+    pub trait OfKnown {
+        /// With the text of the error and of its causes.
+        fn outcome(&self) -> Outcome;
+    }
+
+    impl OfKnown for &&&&&&&Returned<'_, Result<(), crate::Error>> {
+        fn outcome(&self) -> Outcome {
+            self.0.as_ref().map_err(|error| Fault::of(error)).copied()
+        }
+    }
+
+    impl OfKnown for &&&&&&&Returned<'_, Result<(), Box<dyn Error>>> {
+        fn outcome(&self) -> Outcome {
+            self.0.as_ref().map_err(|error| Fault::of(&**error)).copied()
+        }
+    }
+
+    impl OfKnown for &&&&&&&Returned<'_, Result<(), Box<dyn Error + Send + Sync>>> {
+        fn outcome(&self) -> Outcome {
+            self.0.as_ref().map_err(|error| Fault::of(&**error)).copied()
+        }
+    }
 
     /// For errors.
     pub trait OfError {
@@ -39,9 +63,10 @@ pub mod returned {
         fn outcome(&self) -> Outcome;
     }
 
-    impl<E: Error> OfError for &&&&&Returned<'_, Result<(), E>> {
+    impl<E: Error> OfError for &&&&&&Returned<'_, Result<(), E>> {
         fn outcome(&self) -> Outcome {
-            self.0.as_ref().map_err(chain).copied()
+            let fault = |error: &E| Fault { text: chain(error), infrastructure: is_infrastructure(error.source()) };
+            self.0.as_ref().map_err(fault).copied()
         }
     }
 
@@ -51,9 +76,27 @@ pub mod returned {
         fn outcome(&self) -> Outcome;
     }
 
-    impl<E: Error + ?Sized> OfBox for &&&&Returned<'_, Result<(), Box<E>>> {
+    impl<E: Error + ?Sized> OfBox for &&&&&Returned<'_, Result<(), Box<E>>> {
         fn outcome(&self) -> Outcome {
-            self.0.as_ref().map_err(|error| chain(&**error)).copied()
+            let fault =
+                |error: &Box<E>| Fault { text: chain(&**error), infrastructure: is_infrastructure(error.source()) };
+            self.0.as_ref().map_err(fault).copied()
+        }
+    }
+
+    /// For reports that hold any error: those of `anyhow` and `eyre`.
+    pub trait OfAnyReport {
+        /// With the error as the report wants to be read.
+        fn outcome(&self) -> Outcome;
+    }
+
+    impl<E: Deref<Target = dyn Error + Send + Sync> + Debug> OfAnyReport for &&&&Returned<'_, Result<(), E>> {
+        fn outcome(&self) -> Outcome {
+            let fault = |report: &E| {
+                let error: &(dyn Error + Send + Sync) = &**report;
+                Fault { text: format!("{report:?}"), infrastructure: is_infrastructure(Some(error)) }
+            };
+            self.0.as_ref().map_err(fault).copied()
         }
     }
 
@@ -65,7 +108,7 @@ pub mod returned {
 
     impl<E: Deref<Target: Error> + Debug> OfReport for &&&Returned<'_, Result<(), E>> {
         fn outcome(&self) -> Outcome {
-            self.0.as_ref().map_err(|report| format!("{report:?}")).copied()
+            self.0.as_ref().map_err(|report| format!("{report:?}").into()).copied()
         }
     }
 
@@ -77,7 +120,7 @@ pub mod returned {
 
     impl<E: Display> OfDisplay for &&Returned<'_, Result<(), E>> {
         fn outcome(&self) -> Outcome {
-            self.0.as_ref().map_err(ToString::to_string).copied()
+            self.0.as_ref().map_err(|error| error.to_string().into()).copied()
         }
     }
 
@@ -100,7 +143,7 @@ pub mod returned {
         where
             E: Debug,
         {
-            self.0.as_ref().map_err(|error| format!("{error:?}")).copied()
+            self.0.as_ref().map_err(|error| format!("{error:?}").into()).copied()
         }
     }
 
@@ -128,7 +171,7 @@ mod tests {
 
     macro_rules! text {
         ($error:expr) => {
-            (&&&&&&Returned(&Err::<(), _>($error))).outcome().unwrap_err()
+            (&&&&&&&&Returned(&Err::<(), _>($error))).outcome().unwrap_err().text
         };
     }
 
@@ -168,6 +211,37 @@ mod tests {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("only display")
         }
+    }
+
+    fn unreachable() -> Error {
+        Error::new(ErrorKind::Connect(crate::Phase::Tcp), "refused")
+    }
+
+    #[test]
+    fn a_host_that_is_not_to_be_had_is_told_apart() {
+        macro_rules! infrastructure {
+            ($error:expr) => {
+                (&&&&&&&&Returned(&Err::<(), _>($error))).outcome().unwrap_err().infrastructure
+            };
+        }
+        #[derive(Debug)]
+        struct Own(Error);
+        impl fmt::Display for Own {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("own")
+            }
+        }
+        impl StdError for Own {
+            fn source(&self) -> Option<&(dyn StdError + 'static)> {
+                Some(&self.0)
+            }
+        }
+        assert!(infrastructure!(unreachable()) && infrastructure!(Own(unreachable())));
+        assert!(infrastructure!(Box::<dyn StdError>::from(unreachable())));
+        assert!(infrastructure!(Box::<dyn StdError + Send + Sync>::from(unreachable())));
+        assert!(infrastructure!(Box::new(Own(unreachable()))) && infrastructure!(Report(Box::new(unreachable()))));
+        assert!(!infrastructure!(with_cause()) && !infrastructure!(Own(with_cause())));
+        assert!(!infrastructure!(Report("bad".into())) && !infrastructure!("text"));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once};
 use std::task::{Context, Poll};
 
+use crate::context::{OttoContext, Skipped};
 use crate::redact::Redactor;
 
 /// What a panic said, and where.
@@ -29,6 +30,8 @@ struct Watch {
     raise: Option<Arc<AtomicBool>>,
     /// Knows what a message must not show.
     redactor: Redactor,
+    /// Once the test of this context is skipped, what panics on the way out says nothing.
+    test: Option<OttoContext>,
 }
 
 thread_local! {
@@ -46,7 +49,9 @@ pub(super) fn watch_this_thread(hushed: bool, raise: Option<Arc<AtomicBool>>) {
             }
         }));
     });
-    WATCH.with_borrow_mut(|watch| *watch = Some(Watch { hushed, newest: None, raise, redactor: Redactor::default() }));
+    WATCH.with_borrow_mut(|watch| {
+        *watch = Some(Watch { hushed, newest: None, raise, redactor: Redactor::default(), test: None })
+    });
 }
 
 /// Takes these secrets out of the panics of this thread, which has to be watched already.
@@ -58,6 +63,15 @@ pub(super) fn redact_this_thread(redactor: Redactor) {
     });
 }
 
+/// Hushes the panics of this thread, which has to be watched already, from when the test of that context is skipped.
+pub(super) fn hush_once_skipped(ctx: &OttoContext) {
+    WATCH.with_borrow_mut(|watch| {
+        if let Some(watch) = watch {
+            watch.test = Some(ctx.clone());
+        }
+    });
+}
+
 /// Keeps what is known of a panic. True if nothing else is to be said about it.
 fn record(info: &PanicHookInfo<'_>) -> bool {
     // A panic while the thread's locals are being destroyed is not a test's.
@@ -65,6 +79,7 @@ fn record(info: &PanicHookInfo<'_>) -> bool {
         .try_with(|watch| {
             let Ok(mut watch) = watch.try_borrow_mut() else { return false };
             let Some(watch) = watch.as_mut() else { return false };
+            watch.hushed |= watch.test.as_ref().is_some_and(|ctx| ctx.skipped().is_some());
             let place = info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
             let message = message_of(info.payload()).unwrap_or("Box<dyn Any>");
             let mut text = format!("panicked at {place}:\n{message}");
@@ -97,6 +112,10 @@ fn message_of(payload: &(dyn Any + Send)) -> Option<&str> {
 
 fn caught(payload: Box<dyn Any + Send>) -> Panicked {
     let message = message_of(&*payload).map(str::to_owned);
+    if payload.is::<Skipped>() {
+        // Seen only where it is too late to skip the test.
+        return Panicked { message, text: "called `skip`, after the test".to_owned() };
+    }
     // A payload may panic in its turn when it is dropped.
     let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(payload)));
     let newest = WATCH.with_borrow_mut(|watch| watch.as_mut().and_then(|watch| watch.newest.take()));

@@ -2,7 +2,7 @@
 
 pub use inventory;
 
-pub use super::argument::Argument;
+pub use super::fixtures::{Fixture, by_mut, by_ref, by_value};
 pub use super::outcome::{TestResult, returned};
-pub use super::registry::TestCase;
+pub use super::registry::{HostUse, TestCase};
 pub use super::{main, run_under_libtest};

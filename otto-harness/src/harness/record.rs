@@ -82,11 +82,17 @@ pub(super) struct TestRecord {
     pub(super) tags: Vec<String>,
     /// The hosts it holds; empty for the whole lab.
     pub(super) hosts: Vec<String>,
+    /// Those of them that it shares with other tests.
+    pub(super) shared: Vec<String>,
     pub(super) verdict: Verdict,
     /// Why it was skipped, ignored, or called unstable.
     pub(super) reason: Option<String>,
-    /// In order: retries and iterations alike. Empty if it was not begun.
+    /// In order: retries and iterations alike. Empty if it was not begun. Of very many, older ones are left out, and those
+    /// that passed first.
     pub(super) attempts: Vec<Attempt>,
+    /// How many attempts there were, and how many of them passed.
+    pub(super) runs: u64,
+    pub(super) passes: u64,
     /// The command line that runs it again.
     pub(super) rerun: String,
 }
@@ -94,6 +100,8 @@ pub(super) struct TestRecord {
 /// One time that a test ran.
 #[derive(Debug, Clone)]
 pub(super) struct Attempt {
+    /// Which of all attempts at its test it is, from 1 on.
+    pub(super) round: u64,
     pub(super) began: SystemTime,
     /// Setup, body and teardown.
     pub(super) took: Duration,
@@ -105,12 +113,14 @@ pub(super) struct Attempt {
     pub(super) output_dir: Option<PathBuf>,
     /// What its hosts ran, in order of beginning.
     pub(super) commands: Vec<CommandRecord>,
+    /// How many older ones are not among them, because only so many are kept.
+    pub(super) commands_left_out: u64,
     /// Files that the test attached: name, path.
     pub(super) attachments: Vec<(String, PathBuf)>,
 }
 
 /// One command of an attempt, as the transcript has it: redacted, and without output where the log mode says so.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CommandRecord {
     pub(super) host: String,
     /// `default`, a name, or `oneshot`.

@@ -2,13 +2,17 @@
 
 use std::env;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::budget::Budget;
+use super::failure::{Scene, block};
 use super::panic::Panicked;
-use super::registry::{Outcome, TestCase};
+use super::recorder::Recorded;
+use super::registry::{Fault, Outcome, TestCase};
 use super::selection::base_name;
 use super::watchdog::Phase;
+use crate::context::{OttoContext, listed_checks};
 use crate::redact::Redactor;
 
 /// How a test ended.
@@ -17,36 +21,59 @@ pub(super) enum End {
     /// Its body returned.
     Done(Outcome),
     Panicked(Panicked),
-    /// Its context could not be made.
-    Setup(String),
-    TimedOut(Duration),
+    /// Its context or one of its fixtures could not be made.
+    Setup(Fault),
+    SetupTimedOut {
+        what: String,
+        budget: Budget,
+    },
+    TimedOut(Budget),
     /// Its body passed, but after its limit.
     Late {
         took: Duration,
-        limit: Duration,
+        budget: Budget,
     },
+    /// It said itself that it can say nothing here, and why.
+    Skipped(String),
     Interrupted(i32),
     /// Its thread had to be left behind.
     Stuck {
         phase: Phase,
-        budget: Duration,
+        budget: Budget,
         signal: Option<i32>,
         vanished: bool,
     },
 }
 
-/// What is left when the hosts of a test were closed.
+impl End {
+    /// Whether the test was ended from outside, wherever it was.
+    fn is_cut_off(&self) -> bool {
+        matches!(self, Self::TimedOut(_) | Self::Interrupted(_) | Self::Stuck { .. })
+    }
+}
+
+/// A test that did not fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fine {
+    Passed,
+    /// And why.
+    Skipped(String),
+}
+
+/// What is left when the fixtures and the hosts of a test were closed.
 #[derive(Debug, Default)]
 pub(super) struct Left {
     /// What did not close in time.
     pub(super) open: Option<String>,
     /// What may still run on hosts, a line each.
     pub(super) running: Vec<String>,
+    /// Which fixtures did not close, and why: a failure of its own.
+    pub(super) fixtures: Vec<String>,
 }
 
 impl Left {
     pub(super) fn open(what: String) -> Self {
-        Self { open: Some(what), running: Vec::new() }
+        Self { open: Some(what), ..Self::default() }
     }
 }
 
@@ -56,8 +83,16 @@ pub(super) struct Report {
     pub(super) end: End,
     pub(super) took: Duration,
     pub(super) left: Left,
+    /// The checks that did not hold, with their places.
+    pub(super) checks: Vec<String>,
+    /// What it attached: name, file.
+    pub(super) attachments: Vec<(String, PathBuf)>,
     /// Knows what none of its texts may show.
     pub(super) redactor: Redactor,
+    /// What its hosts did.
+    pub(super) recorded: Recorded,
+    /// Where its transcripts are.
+    pub(super) output_dir: Option<PathBuf>,
 }
 
 /// The text of a failed test.
@@ -76,19 +111,35 @@ impl Report {
 
     /// Of a test that began.
     pub(super) fn of(end: End, took: Duration, left: Left) -> Self {
-        Self { end, took, left, redactor: Redactor::default() }
+        let (checks, attachments) = (Vec::new(), Vec::new());
+        let (redactor, recorded) = (Redactor::default(), Recorded::default());
+        Self { end, took, left, checks, attachments, redactor, recorded, output_dir: None }
+    }
+
+    /// With what the test said of itself.
+    pub(super) fn with_findings(mut self, ctx: &OttoContext) -> Self {
+        self.checks = ctx.failed_checks();
+        self.attachments = ctx.attachments();
+        self
     }
 
     /// Whether the test passed, `#[should_panic]` considered; if not, the whole text of its failure.
-    pub(super) fn judge(self, case: &TestCase, lab: &str, rerun: &str) -> Result<(), Failure> {
-        let shown = matches!(self.end, End::Panicked(_)) && case.should_panic.is_none();
-        match verdict(&self.end, case.should_panic) {
-            Ok(()) => {
+    pub(super) fn judge(self, case: &TestCase, lab: &str, rerun: &str) -> Result<Fine, Failure> {
+        let verdict = self.with_checks_and_fixtures(verdict(&self.end, case.should_panic));
+        // What else is to be said has not been shown.
+        let only_panicked =
+            matches!(self.end, End::Panicked(_)) && self.checks.is_empty() && self.left.fixtures.is_empty();
+        let shown = only_panicked && case.should_panic.is_none();
+        match verdict {
+            Ok(fine) => {
                 let running = self.left.running.iter().map(|line| format!("left on {line}"));
                 for left in self.left.open.into_iter().chain(running) {
                     eprintln!("otto: test {} passed, but {}", base_name(case), self.redactor.text(&left));
                 }
-                Ok(())
+                Ok(match fine {
+                    Fine::Passed => Fine::Passed,
+                    Fine::Skipped(why) => Fine::Skipped(self.redactor.text(&why).into_owned()),
+                })
             }
             Err(mut text) => {
                 let _ = write!(
@@ -96,11 +147,18 @@ impl Report {
                     "\n\n  took {:.2?} on lab {lab}; the test is at {}:{}",
                     self.took, case.file, case.line
                 );
-                if let Some(left) = self.left.open {
-                    let _ = write!(text, "\n  left open: {left}");
-                }
-                for line in self.left.running {
-                    let _ = write!(text, "\n  left on {line}");
+                let scene = Scene {
+                    text: &self.redactor.text(&text),
+                    recorded: &self.recorded,
+                    cut_off: self.end.is_cut_off(),
+                    open: self.left.open.as_deref(),
+                    running: &self.left.running,
+                    output_dir: self.output_dir.as_deref(),
+                };
+                let block = block(&scene);
+                text.push_str(&block);
+                for (_, path) in &self.attachments {
+                    let _ = write!(text, "\n  attached: {}", path.display());
                 }
                 let _ = write!(text, "\n  run it again: {rerun}");
                 let text = self.redactor.text(&text).into_owned();
@@ -110,29 +168,59 @@ impl Report {
     }
 }
 
+impl Report {
+    /// Failed checks fail a test that passed or was skipped; so do fixtures that did not close. Both are added to any
+    /// other failure, each told apart from it.
+    fn with_checks_and_fixtures(&self, verdict: Result<Fine, String>) -> Result<Fine, String> {
+        let checks = listed_checks(&self.checks);
+        let fixtures = (!self.left.fixtures.is_empty()).then(|| self.left.fixtures.join("\n"));
+        let skipped = match (&verdict, &checks, &fixtures) {
+            (_, None, None) => return verdict,
+            (Ok(Fine::Skipped(why)), ..) => Some(format!("it was skipped: {why}")),
+            _ => None,
+        };
+        // Of a test that did nothing wrong this is to be seen at once.
+        let fixtures = match (&verdict, &checks, fixtures) {
+            (Ok(Fine::Passed), None, Some(text)) => Some(format!("the test passed, and then: {text}")),
+            (_, _, fixtures) => fixtures,
+        };
+        let texts = [verdict.err(), checks, skipped, fixtures];
+        Err(texts.into_iter().flatten().collect::<Vec<_>>().join("\n\n"))
+    }
+}
+
 #[expect(clippy::option_option, reason = "as `TestCase` has it: not marked, marked, marked with a message")]
-fn verdict(end: &End, should_panic: Option<Option<&str>>) -> Result<(), String> {
+fn verdict(end: &End, should_panic: Option<Option<&str>>) -> Result<Fine, String> {
     match (end, should_panic) {
-        (End::Done(Ok(())), None) => Ok(()),
-        (End::Done(Err(error)), None) => Err(error.clone()),
+        (End::Done(Err(error)), None) if error.infrastructure => Err(format!("infrastructure: {}", error.text)),
+        (End::Done(Err(error)), None) => Err(error.text.clone()),
+        (End::Skipped(why), _) => Ok(Fine::Skipped(why.clone())),
+        (End::Done(Ok(())), None) => Ok(Fine::Passed),
         (End::Done(Ok(())), Some(_)) => Err("did not panic, and is marked #[should_panic]".to_owned()),
         (End::Done(Err(error)), Some(_)) => {
-            Err(format!("returned an error instead of the panic it is to show: {error}"))
+            Err(format!("returned an error instead of the panic it is to show: {}", error.text))
         }
         (End::Panicked(panicked), None) => Err(panicked.text.clone()),
         (End::Panicked(panicked), Some(expected)) => match (expected, &panicked.message) {
-            (None, _) => Ok(()),
-            (Some(expected), Some(message)) if message.contains(expected) => Ok(()),
+            (None, _) => Ok(Fine::Passed),
+            (Some(expected), Some(message)) if message.contains(expected) => Ok(Fine::Passed),
             (Some(expected), _) => Err(format!(
                 "panicked with another message than expected\n  expected part: {expected:?}\n{}",
                 panicked.text
             )),
         },
-        (End::Setup(why), _) => Err(format!("cannot set up the test: {why}")),
-        (End::TimedOut(limit), _) => Err(format!("timed out: not done within {limit:?}")),
-        (End::Late { took, limit }, _) => {
-            Err(format!("timed out: took {took:.2?} of {limit:?} and did not yield: a blocking call in an async test?"))
+        (End::Setup(why), _) if why.infrastructure => {
+            Err(format!("infrastructure: cannot set up the test: {}", why.text))
         }
+        (End::Setup(why), _) => Err(format!("cannot set up the test: {}", why.text)),
+        (End::SetupTimedOut { what, budget }, _) => {
+            Err(format!("cannot set up the test: {what} was not ready within {:?}\n  hint: {budget}", budget.limit))
+        }
+        (End::TimedOut(budget), _) => Err(format!("timed out: not done within {:?}\n  hint: {budget}", budget.limit)),
+        (End::Late { took, budget }, _) => Err(format!(
+            "timed out: took {took:.2?} of {:?} and did not yield: a blocking call in an async test?\n  hint: {budget}",
+            budget.limit
+        )),
         (End::Interrupted(number), _) => Err(format!("interrupted by {}", signal_name(*number))),
         (End::Stuck { vanished: true, .. }, _) => Err("the test's thread ended without a result".to_owned()),
         (End::Stuck { phase, signal: Some(number), .. }, _) => Err(format!(
@@ -141,9 +229,10 @@ fn verdict(end: &End, should_panic: Option<Option<&str>>) -> Result<(), String> 
             phase_name(*phase)
         )),
         (End::Stuck { phase, budget, signal: None, .. }, _) => Err(format!(
-            "timed out: {} was not done within {budget:?} and did not yield: a blocking call in an async test?\n  \
-             hint: await otto's own calls, or move the call to tokio::task::spawn_blocking",
-            phase_name(*phase)
+            "timed out: {} was not done within {:?} and did not yield: a blocking call in an async test?\n  \
+             hint: await otto's own calls, or move the call to tokio::task::spawn_blocking\n  hint: {budget}",
+            phase_name(*phase),
+            budget.limit
         )),
     }
 }
@@ -152,6 +241,7 @@ fn phase_name(phase: Phase) -> &'static str {
     match phase {
         Phase::Setup => "its setup",
         Phase::Body => "it",
+        Phase::Fixtures => "the closing of its fixtures",
         Phase::Teardown => "its teardown",
     }
 }
@@ -252,10 +342,38 @@ mod tests {
             (panicked(None), Some("boom")),
             (End::Done(Ok(())), None),
             (End::Done(Err("e".into())), None),
-            (End::TimedOut(Duration::from_secs(1)), None),
+            (End::Interrupted(2), None),
         ] {
             assert!(verdict(&end, Some(expected)).is_err(), "{end:?}");
         }
+    }
+
+    #[test]
+    fn checks_and_fixtures_fail_what_did_not_and_add_to_what_did() {
+        let report = |checks: &[&str], fixtures: &[&str]| {
+            let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+            let mut report = Report::new(End::Interrupted(2));
+            report.checks = owned(checks);
+            report.left.fixtures = owned(fixtures);
+            report
+        };
+        let skipped = || Ok(Fine::Skipped("no camera".to_owned()));
+        let failed = || Err("no route".to_owned());
+        let none = report(&[], &[]);
+        assert_eq!(none.with_checks_and_fixtures(Ok(Fine::Passed)), Ok(Fine::Passed));
+        assert_eq!(none.with_checks_and_fixtures(skipped()), skipped());
+        assert_eq!(none.with_checks_and_fixtures(failed()), failed());
+        let both = report(&["f.rs:1: up"], &["fixture `F` did not close: x"]);
+        for (verdict, text) in [
+            (Ok(Fine::Passed), "1 check failed:\n  f.rs:1: up\n\nfixture `F` did not close: x"),
+            (skipped(), "1 check failed:\n  f.rs:1: up\n\nit was skipped: no camera\n\nfixture `F` did not close: x"),
+            (failed(), "no route\n\n1 check failed:\n  f.rs:1: up\n\nfixture `F` did not close: x"),
+        ] {
+            assert_eq!(both.with_checks_and_fixtures(verdict), Err(text.to_owned()));
+        }
+        let fixture = report(&[], &["fixture `F` did not close: x"]);
+        let text = fixture.with_checks_and_fixtures(Ok(Fine::Passed)).unwrap_err();
+        assert_eq!(text, "the test passed, and then: fixture `F` did not close: x");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A whole run: parse, load the labs, select, check reservations, run.
 
-use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
@@ -9,26 +9,32 @@ use std::hash::BuildHasher;
 use std::io;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
 
-use libtest_mimic::{Completion, Failed, Trial};
+use libtest_mimic::{Conclusion, FormatSetting, Trial};
 
 use super::argv::{self, Options};
-use super::case;
+use super::attempts::{self, Policy};
+use super::collector::Collector;
+use super::execute::{self, Job, Shared};
 use super::exit::Exit;
 use super::gate::Gate;
+use super::holding::{FREE_LABS, Holding};
+use super::lab_fixture;
 use super::list;
 use super::panic;
+use super::plan;
+use super::progress::Showing;
 use super::registry::TestCase;
 use super::report::{self, Runner};
+use super::reports::Reporting;
 use super::selection::{self, Ignored, Instance, Labs};
 use super::signals;
-use super::wiring::{Project, Refused, Setting};
+use super::wiring::{Project, Refused};
 use crate::lab::Lab;
+use crate::lab::diagnose::did_you_mean;
 
 /// The name of what stands for a test that was filtered out, so that libtest-mimic counts it. No test is called that.
 const FILTERED: &str = "\0";
@@ -53,7 +59,7 @@ fn usage(text: impl Into<String>) -> Refused {
 }
 
 fn begin(arguments: impl IntoIterator<Item = OsString>, mut cases: Vec<&'static TestCase>) -> Result<Exit, Refused> {
-    let mut options = argv::parse(arguments, |name| std::env::var(name).ok()).map_err(usage)?;
+    let options = argv::parse(arguments, argv::variable).map_err(usage)?;
     if options.help {
         list::print(&argv::help());
         return Ok(Exit::Success);
@@ -61,13 +67,22 @@ fn begin(arguments: impl IntoIterator<Item = OsString>, mut cases: Vec<&'static 
     for note in &options.notes {
         eprintln!("otto: {note}");
     }
+    if options.lab_schema {
+        // Of use above all where the lab files have mistakes, so they are not read.
+        list::print(&crate::lab::json_schema());
+        return Ok(Exit::Success);
+    }
     let project = Project::discover(&options)?;
     let labs = project.choose_labs(&options)?;
     if let Some(text) = listing(&options, &project, &labs)? {
         list::print(&text);
         return Ok(Exit::Success);
     }
-    let (mut instances, left_out) = selection::select(&mut cases, &labs);
+    note_unknown_tags(&options, &cases);
+    let (mut instances, left_out) = selection::select(&mut cases, &labs, &|lab| project.outline(lab));
+    if let Some(text) = selection::same_names(&instances) {
+        return Err(usage(text));
+    }
     if options.mimic.list {
         list::print(&list::tests(&instances, &options));
         return Ok(Exit::Success);
@@ -95,9 +110,19 @@ fn begin(arguments: impl IntoIterator<Item = OsString>, mut cases: Vec<&'static 
         fs::File::create(path).map_err(|error| usage(format!("cannot write --logfile {path}: {error}")))?;
     }
 
-    let loaded = ready(&project, &options, &kept)?;
+    let jobs = ready(&project, &options, kept)?;
     let filtered = filtered.len() + left_out;
-    Ok(run(&mut options, kept, filtered, &loaded))
+    Ok(run(&options, jobs, filtered))
+}
+
+/// A tag that no test has selects nothing, or leaves out nothing: it may be misspelt, or for the tests of another binary.
+fn note_unknown_tags(options: &Options, cases: &[&'static TestCase]) {
+    let known: BTreeSet<&str> = cases.iter().flat_map(|case| case.tags).copied().collect();
+    let asked = options.tags.iter().chain(&options.without_tags);
+    for tag in asked.filter(|tag| !options.mimic.list && !known.contains(&***tag)) {
+        let near = did_you_mean(tag, known.iter().copied());
+        eprintln!("otto: no test of this binary has the tag `{tag}`{near}");
+    }
 }
 
 const NO_TESTS: &str = "no test is registered in this binary
@@ -130,20 +155,49 @@ fn listing(options: &Options, project: &Project, labs: &Labs) -> Result<Option<S
     Ok(Some(text))
 }
 
-/// Loads the labs that tests will run on, then checks the reservations of each. Hosts are untouched until all are held.
-fn ready(project: &Project, options: &Options, kept: &[Instance]) -> Result<BTreeMap<String, Lab>, Refused> {
-    let mut loaded = BTreeMap::new();
-    for instance in kept.iter().filter(|instance| will_run(instance, options)) {
-        if let Some(name) = instance.lab.as_ref().filter(|name| !loaded.contains_key(*name)) {
-            loaded.insert(name.clone(), project.load(name)?);
+/// Loads the labs that tests will run on, chooses their hosts, then checks the reservations of each lab. Hosts are untouched
+/// until all are held.
+fn ready(project: &Project, options: &Options, kept: Vec<Instance>) -> Result<Vec<Job>, Refused> {
+    let in_several = project.in_several_labs();
+    let mut loaded: BTreeMap<String, Lab> = BTreeMap::new();
+    let mut jobs = Vec::with_capacity(kept.len());
+    for (number, mut instance) in kept.into_iter().enumerate() {
+        let name = instance.lab.clone().filter(|_| will_run(&instance, options));
+        let Some(name) = name else {
+            let (lab, holding, claims) = (None, Holding::Lab, Vec::new());
+            jobs.push(Job { number, instance, runs: false, lab, holding, claims });
+            continue;
+        };
+        let lab = match loaded.get(&name) {
+            Some(lab) => lab.clone(),
+            None => {
+                // Nothing is started for a plan; what a lab file says has to be right in a plan as well.
+                let is_free = selection::parts(&name).iter().all(|part| FREE_LABS.contains(part));
+                let lab = if options.dry_run && is_free {
+                    project.outline(&name).map_err(usage)?
+                } else {
+                    project.load(&name)?
+                };
+                loaded.insert(name.clone(), lab.clone());
+                lab
+            }
+        };
+        let mut holding = Holding::Lab;
+        if instance.fault.is_none() {
+            match Holding::choose(instance.case, instance.host.as_deref(), &lab) {
+                Ok(chosen) => holding = chosen,
+                Err(fault) => instance.fault = Some(fault),
+            }
         }
+        let claims = if instance.fault.is_none() { holding.claims(&lab, &in_several) } else { Vec::new() };
+        jobs.push(Job { number, instance, runs: true, lab: Some(lab), holding, claims });
     }
-    if loaded.is_empty() {
-        return Ok(loaded);
+    if loaded.is_empty() || options.dry_run {
+        return Ok(jobs);
     }
     signals::listen(false);
     loaded.values().try_for_each(|lab| project.check_reservations(lab))?;
-    Ok(loaded)
+    Ok(jobs)
 }
 
 fn forced(options: &Options) -> bool {
@@ -160,58 +214,35 @@ fn will_run(instance: &Instance, options: &Options) -> bool {
         }
 }
 
-/// What all tests of a run share.
-struct Shared {
-    gate: Gate,
-    /// No test is begun any more: one failed under `--fail-fast`, or nobody reads the results.
-    stop: Arc<AtomicBool>,
-    fail_fast: bool,
-    dry_run: bool,
-    output_dir: Option<PathBuf>,
-    timeout: Option<Duration>,
-    runner: Runner,
-    as_user: Option<String>,
-    /// For nextest, which digs the message of a failure out of stderr.
-    errors: Mutex<Vec<String>>,
-    /// What tests left running on hosts, which concerns those who use the lab next.
-    dirt: Mutex<Vec<String>>,
-}
-
-impl Shared {
-    fn stopped(&self) -> Option<&'static str> {
-        if signals::received().is_some() {
-            Some("interrupted")
-        } else if self.stop.load(Ordering::Relaxed) {
-            Some("--fail-fast: a test failed before it")
-        } else {
-            None
-        }
-    }
-}
-
-fn run(options: &mut Options, kept: Vec<Instance>, filtered: usize, loaded: &BTreeMap<String, Lab>) -> Exit {
+fn run(options: &Options, jobs: Vec<Job>, filtered: usize) -> Exit {
     let default = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let threads = options.threads.unwrap_or_else(default).get();
+    let runner = if report::under_nextest() { Runner::Nextest } else { Runner::Otto };
+    let policy = Policy::of(options, runner);
+    if options.dry_run {
+        show(&plan::plan(&jobs, threads, &policy, options.limits), options);
+    }
+    let output_dir = options.output_dir.clone().map(writable);
+    let unwritten: Vec<String> = output_dir.iter().filter_map(|dir| dir.as_ref().err().cloned()).collect();
+    for trouble in &unwritten {
+        eprintln!("otto: {trouble}; the tests run all the same, and the run fails");
+    }
+    let rerun = |instance: &Instance| Shared::rerun(runner, instance, options.as_user.as_deref());
+    let collector = Collector::new(options, &jobs, filtered, rerun);
     let shared = Arc::new(Shared {
         gate: Gate::new(threads),
+        reporting: Reporting::open(options, &collector.finish()),
+        collector,
         stop: Arc::default(),
-        fail_fast: options.fail_fast,
+        policy,
         dry_run: options.dry_run,
-        output_dir: options.output_dir.clone(),
-        timeout: options.timeout,
-        runner: if report::under_nextest() { Runner::Nextest } else { Runner::Otto },
+        output_dir: output_dir.and_then(Result::ok),
+        limits: options.limits,
+        runner,
         as_user: options.as_user.clone(),
         errors: Mutex::default(),
         dirt: Mutex::default(),
     });
-
-    let forced = forced(options);
-    let waiting = kept.len();
-    let mut trials: Vec<_> = (0..filtered).map(|_| Trial::test(FILTERED, || Ok(()))).collect();
-    trials.extend(kept.into_iter().map(|instance| {
-        let lab = instance.lab.as_ref().and_then(|name| loaded.get(name)).cloned();
-        trial(instance, lab, forced, &shared)
-    }));
 
     let mut mimic = options.mimic.clone();
     mimic.skip = vec![FILTERED.to_owned()];
@@ -220,10 +251,17 @@ fn run(options: &mut Options, kept: Vec<Instance>, filtered: usize, loaded: &BTr
     if mimic.format.is_some() {
         mimic.quiet = false;
     }
-    // A thread for each test, most of which wait at the gate: tests of one lab must not keep those of another from the
-    // workers. With one thread, tests run in order.
+    // With one thread, tests run in order. Those that wait for hosts must not keep others from the workers, so there is one
+    // for each; those that wait for nothing need no more than may run at once.
+    let waiting = if jobs.iter().all(|job| job.claims.is_empty()) { threads } else { jobs.len() };
     mimic.test_threads = Some(if threads == 1 { 1 } else { waiting.clamp(2, MAX_WAITING) });
+    lab_fixture::set_limits(options.limits);
+    let forced = forced(options);
+    let tests = jobs.len();
+    let mut trials: Vec<_> = (0..filtered).map(|_| Trial::test(FILTERED, || Ok(()))).collect();
+    trials.extend(jobs.into_iter().map(|job| execute::trial(job, forced, &shared)));
 
+    let showing = Showing::begin(options, tests);
     // libtest-mimic panics when nobody reads its output.
     let ended = thread::scope(|scope| {
         let stop = Arc::clone(&shared.stop);
@@ -233,6 +271,7 @@ fn run(options: &mut Options, kept: Vec<Instance>, filtered: usize, loaded: &BTr
         });
         printing.map(thread::ScopedJoinHandle::join)
     });
+    drop(showing);
     for error in shared.errors.lock().unwrap_or_else(PoisonError::into_inner).iter() {
         eprintln!("Error: {error}");
     }
@@ -242,11 +281,31 @@ fn run(options: &mut Options, kept: Vec<Instance>, filtered: usize, loaded: &BTr
         }
         eprintln!("  {line}");
     }
+    if shared.policy.iterates() {
+        eprint!("{}", attempts::stability(&shared.collector.finish()));
+    }
+    // They failed the run, and no test of it.
+    let of_labs = lab_fixture::take_failures();
+    for error in &of_labs {
+        eprintln!("Error: {error}");
+    }
+    let exit = exit(ended, unwritten.is_empty() && of_labs.is_empty());
+    // What was asked for and is not there is a failure: CI would look at an old report.
+    match shared.reporting.finish(&shared.collector.finish(), exit.code()) {
+        false if exit == Exit::Success => Exit::Failed,
+        _ => exit,
+    }
+}
+
+/// What libtest-mimic said in the end: nothing if its thread did not start, or panicked because nobody reads it.
+type Printed = io::Result<thread::Result<thread::Result<Conclusion>>>;
+
+fn exit(ended: Printed, is_written: bool) -> Exit {
     if let Some(number) = signals::received() {
         return Exit::Signal(number);
     }
     match ended {
-        Ok(Ok(Ok(conclusion))) if !conclusion.has_failed() => Exit::Success,
+        Ok(Ok(Ok(conclusion))) if !conclusion.has_failed() && is_written => Exit::Success,
         Ok(Ok(Ok(_))) => Exit::Failed,
         Ok(_) => {
             eprintln!("error: the results cannot be written: {}", io::Error::from(io::ErrorKind::BrokenPipe));
@@ -259,64 +318,16 @@ fn run(options: &mut Options, kept: Vec<Instance>, filtered: usize, loaded: &BTr
     }
 }
 
-fn trial(instance: Instance, lab: Option<Lab>, forced: bool, shared: &Arc<Shared>) -> Trial {
-    let (name, kind) = (instance.name.clone(), instance.lab.clone().unwrap_or_default());
-    let ignored = instance.ignored.clone();
-    // A flag shows no reason, so it is used only where it decides, or where there is none.
-    let flagged = ignored.is_some() && (forced || ignored == Some(Ignored::ByAttribute(None)));
-    let shared = Arc::clone(shared);
-    Trial::ignorable_test(name, move || match (&instance.ignored, lab) {
-        (Some(Ignored::ByAttribute(reason)), _) if !forced => {
-            Ok(reason.map_or_else(Completion::ignored, Completion::ignored_with))
-        }
-        (Some(Ignored::NoLab), _) if !forced => Ok(Completion::ignored_with(instance.how_to_select())),
-        (_, Some(lab)) => run_one(&instance, lab, &shared),
-        _ => {
-            let text = format!("no lab is selected for it: {}", instance.how_to_select());
-            shared
-                .errors
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .extend((shared.runner == Runner::Nextest).then(|| text.clone()));
-            Err(Failed::from(text))
-        }
-    })
-    .with_kind(kind)
-    .with_ignored_flag(flagged)
+/// Shows a text that is not of the tests' results, which with `--format json` are all that stdout has.
+fn show(text: &str, options: &Options) {
+    match options.mimic.format {
+        Some(FormatSetting::Json) => eprint!("{text}"),
+        _ => list::print(text),
+    }
 }
 
-fn run_one(instance: &Instance, lab: Lab, shared: &Shared) -> Result<Completion, Failed> {
-    let lab_name = instance.lab.as_deref().unwrap_or_default();
-    let Some(_permit) = shared.gate.enter(lab_name, || shared.stopped().is_some()) else {
-        return Ok(Completion::ignored_with(shared.stopped().unwrap_or_default()));
-    };
-    let setting = Setting {
-        dry_run: shared.dry_run,
-        output_dir: shared.output_dir.as_deref().map(|dir| output_dir(dir, lab_name, &instance.name)),
-    };
-    let rerun = report::rerun(
-        shared.runner,
-        instance.case,
-        (&instance.name, &instance.full_name()),
-        lab_name,
-        shared.as_user.as_deref(),
-    );
-    let report = case::run(instance.case, &instance.name, lab, setting, shared.timeout);
-    let dirt = report.left.running.iter().map(|line| format!("{line} (left by test {})", instance.name));
-    shared.dirt.lock().unwrap_or_else(PoisonError::into_inner).extend(dirt);
-    report.judge(instance.case, lab_name, &rerun).map(|()| Completion::Completed).map_err(|failure| {
-        if shared.fail_fast {
-            shared.stop.store(true, Ordering::Relaxed);
-        }
-        if shared.runner == Runner::Nextest && !failure.shown {
-            shared.errors.lock().unwrap_or_else(PoisonError::into_inner).push(failure.text.clone());
-        }
-        Failed::from(failure.text)
-    })
-}
-
-/// The folder of one test inside `--output-dir`, so that tests do not overwrite each other's files.
-fn output_dir(dir: &Path, lab: &str, name: &str) -> PathBuf {
-    let safe = |name: &str| name.replace("::", ".").replace(['/', '\0'], "_");
-    dir.join(safe(lab)).join(safe(name))
+/// The folder, made if it is not there; what is wrong if nothing can be written into it.
+fn writable(dir: PathBuf) -> Result<PathBuf, String> {
+    let tried = fs::create_dir_all(&dir).and_then(|()| tempfile::tempfile_in(&dir).map(drop));
+    tried.map_err(|error| format!("cannot write into --output-dir {}: {error}", dir.display())).map(|()| dir)
 }

@@ -9,8 +9,12 @@
 //! `a+b` is a lab of its own, made of two. It is selected by `--lab a+b` or `--lab b+a`, not by `--lab a --lab b`,
 //! which selects two labs: a test of `a+b` needs hosts of both at once, a test of `a` may not expect hosts of `b`.
 
+use std::collections::HashMap;
+
 use super::argv::Options;
+use super::holding;
 use super::registry::TestCase;
+use super::wiring::Outline;
 
 /// The labs that tests run on, and whether somebody asked for them.
 #[derive(Debug, Clone)]
@@ -40,6 +44,10 @@ pub(super) struct Instance {
     /// Module path without the crate, function, and the lab if the function has several instances.
     pub(super) name: String,
     pub(super) ignored: Option<Ignored>,
+    /// The host of its lab that `each_host` made it for.
+    pub(super) host: Option<String>,
+    /// Why it cannot run, though it is to: it fails, and says this.
+    pub(super) fault: Option<String>,
     /// What is wrong with its lab, so that selecting it would not help.
     pub(super) unknown_lab: Option<String>,
 }
@@ -73,9 +81,13 @@ impl Instance {
                 full.contains(filter.as_str())
             }
         };
+        let tagged = |tag: &String| self.case.tags.contains(&tag.as_str());
         (!options.filters.is_empty() && !options.filters.iter().any(fits))
             || options.skip.iter().any(fits)
-            || (options.mimic.ignored && self.ignored.is_none())
+            // In a dry run all are ignored, so that nextest calls none of them passed.
+            || (options.mimic.ignored && self.ignored.is_none() && !options.dry_run)
+            || (!options.tags.is_empty() && !options.tags.iter().any(tagged))
+            || options.without_tags.iter().any(tagged)
             || (options.exclude_should_panic && self.case.should_panic.is_some())
     }
 }
@@ -116,8 +128,13 @@ impl Labs {
     }
 }
 
-/// The instances of these tests, by name, and how many were left out because their lab is not selected.
-pub(super) fn select(cases: &mut [&'static TestCase], labs: &Labs) -> (Vec<Instance>, usize) {
+/// The instances of these tests, by name, and how many were left out because their lab is not selected. `hosts` looks up
+/// those of a lab, for tests that run on each of them.
+pub(super) fn select(
+    cases: &mut [&'static TestCase],
+    labs: &Labs,
+    hosts: &dyn Fn(&str) -> Outline,
+) -> (Vec<Instance>, usize) {
     cases.sort_by_cached_key(|case| (base_name(case), case.module, case.line));
     let mut instances = Vec::new();
     let mut left_out = 0;
@@ -129,26 +146,61 @@ pub(super) fn select(cases: &mut [&'static TestCase], labs: &Labs) -> (Vec<Insta
                 name.push_str(lab);
             }
             let ignored = ignored.or(case.ignore.map(Ignored::ByAttribute));
-            Instance { case, lab: lab.cloned(), name, ignored, unknown_lab: None }
+            let one = Instance { case, lab: lab.cloned(), name, ignored, host: None, fault: None, unknown_lab: None };
+            on_each_host(one, hosts)
         };
         if case.labs.is_empty() {
             let several = labs.names.len() > 1;
-            instances.extend(labs.names.iter().map(|lab| of_lab(Some(lab), several, None)));
+            instances.extend(labs.names.iter().flat_map(|lab| of_lab(Some(lab), several, None)));
             if labs.names.is_empty() {
-                instances.push(of_lab(None, false, Some(Ignored::NoLab)));
+                instances.extend(of_lab(None, false, Some(Ignored::NoLab)));
             }
             continue;
         }
         for wanted in case.labs {
             let several = case.labs.len() > 1;
             match labs.has(wanted) {
-                true => instances.push(of_lab(Some(&(*wanted).to_owned()), several, None)),
+                true => instances.extend(of_lab(Some(&(*wanted).to_owned()), several, None)),
                 false if labs.explicit => left_out += 1,
-                false => instances.push(of_lab(Some(&(*wanted).to_owned()), several, Some(Ignored::NoLab))),
+                false => instances.extend(of_lab(Some(&(*wanted).to_owned()), several, Some(Ignored::NoLab))),
             }
         }
     }
     (instances, left_out)
+}
+
+/// One instance for each host that `each_host` matches. If it matches none, the one that there would be without it, which
+/// fails and says so: a pattern with a mistake in it must not look like a lab that has nothing to test.
+fn on_each_host(instance: Instance, hosts: &dyn Fn(&str) -> Outline) -> Vec<Instance> {
+    let (Some(each), Some(lab)) = (instance.case.each_host, instance.lab.clone()) else { return vec![instance] };
+    if instance.ignored == Some(Ignored::NoLab) {
+        // There may be no such lab.
+        return vec![instance];
+    }
+    match hosts(&lab).and_then(|outline| holding::each_host(each, &outline)) {
+        Ok(ids) => {
+            let of =
+                |id: String| Instance { name: format!("{}::{id}", instance.name), host: Some(id), ..instance.clone() };
+            ids.into_iter().map(of).collect()
+        }
+        Err(fault) => vec![Instance { fault: Some(fault), ..instance }],
+    }
+}
+
+/// What is wrong with the names, if two tests have the same one: libtest would run both, nextest neither, and no report
+/// could tell them apart.
+pub(super) fn same_names(instances: &[Instance]) -> Option<String> {
+    let mut seen: HashMap<(&str, Option<&str>), &Instance> = HashMap::new();
+    instances.iter().find_map(|one| {
+        let other = seen.insert((&one.name, one.lab.as_deref()), one)?;
+        let at = |instance: &Instance| format!("{}:{}", instance.case.file, instance.case.line);
+        Some(format!(
+            "two tests have the name `{}`: at {} and at {}\n  hint: name one of them otherwise, or put it into another module",
+            one.full_name(),
+            at(other),
+            at(one)
+        ))
+    })
 }
 
 /// Puts them in the random order that belongs to `seed`.
@@ -171,6 +223,7 @@ pub(super) fn shuffle(instances: &mut [Instance], seed: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::harness::registry::HostUse;
 
     const fn case(module: &'static str, name: &'static str, labs: &'static [&'static str]) -> TestCase {
         TestCase {
@@ -180,7 +233,14 @@ mod tests {
             line: 1,
             package: "p",
             labs,
+            hosts: &[],
+            each_host: None,
+            tags: &[],
             timeout: None,
+            retries: None,
+            setup: None,
+            teardown: None,
+            fixtures: &[],
             ignore: None,
             should_panic: None,
             run: |_| Box::pin(async { Ok(()) }),
@@ -203,13 +263,20 @@ mod tests {
         if explicit { Labs::choose(&names, &[]) } else { Labs::choose(&[], &names) }
     }
 
+    /// Any lab: it has the hosts `r1` and `s1`.
+    fn outline(lab: &str) -> Outline {
+        let hosts = ["r1", "s1"].map(crate::lab::HostSpec::local);
+        let builder = hosts.into_iter().fold(crate::lab::Lab::builder(lab), crate::lab::LabBuilder::host);
+        Ok(builder.build().unwrap())
+    }
+
     fn names(labs: &Labs) -> Vec<String> {
         let ignored = |one: &Instance| match one.ignored {
             None => "",
             Some(Ignored::NoLab) => " -",
             Some(Ignored::ByAttribute(_)) => " #",
         };
-        select(&mut all(), labs).0.iter().map(|one| one.full_name() + ignored(one)).collect()
+        select(&mut all(), labs, &outline).0.iter().map(|one| one.full_name() + ignored(one)).collect()
     }
 
     #[test]
@@ -219,7 +286,7 @@ mod tests {
             names(&labs),
             ["[bench] bgp::converges", "[bench] free", "[bench] many::bench", "[bench] panics", "[bench] zzz #"]
         );
-        assert_eq!(select(&mut all(), &labs).1, 2);
+        assert_eq!(select(&mut all(), &labs, &outline).1, 2);
     }
 
     #[test]
@@ -269,7 +336,7 @@ mod tests {
 
     #[test]
     fn filters_are_alternatives_and_exact_ones_may_leave_the_lab_out() {
-        let (instances, _) = select(&mut all(), &labs(&["bench"], true));
+        let (instances, _) = select(&mut all(), &labs(&["bench"], true), &outline);
         let kept = |arguments: &[&str]| -> Vec<String> {
             let options = super::super::argv::parse(arguments.iter().map(Into::into), |_| None).unwrap();
             instances.iter().filter(|one| !one.is_filtered_out(&options)).map(|one| one.name.clone()).collect()
@@ -283,9 +350,56 @@ mod tests {
     }
 
     #[test]
+    fn there_is_one_for_each_host_that_fits() {
+        const fn each(pattern: &'static str) -> Option<HostUse> {
+            Some(HostUse { name: None, pattern, shared: false })
+        }
+        static BOTH: TestCase = TestCase { each_host: each(".*"), ..case("suite", "both", &["bench", "other"]) };
+        static NONE: TestCase = TestCase { each_host: each("x.*"), ..case("suite", "none", &[]) };
+        let listed = |labs: &Labs| -> Vec<(String, bool)> {
+            let (instances, _) = select(&mut vec![&BOTH, &NONE], labs, &outline);
+            instances.into_iter().map(|one| (one.name, one.fault.is_some())).collect()
+        };
+        let of =
+            |names: &[(&str, bool)]| names.iter().map(|(name, fault)| ((*name).to_owned(), *fault)).collect::<Vec<_>>();
+        assert_eq!(
+            listed(&labs(&["bench"], true)),
+            of(&[("both::bench::r1", false), ("both::bench::s1", false), ("none", true)])
+        );
+        // Of the lab that is not selected nothing is known.
+        let names = listed(&labs(&["bench"], false));
+        assert!(names.contains(&("both::other".to_owned(), false)), "{names:?}");
+    }
+
+    #[test]
+    fn two_of_one_name_are_found_with_their_places() {
+        static SAME: TestCase = TestCase { line: 9, ..case("other::bgp", "converges", &["bench"]) };
+        let (instances, _) = select(&mut vec![&BENCH, &SAME], &labs(&["bench"], true), &outline);
+        let text = same_names(&instances).unwrap();
+        assert!(text.contains("`[bench] bgp::converges`: at f.rs:9 and at f.rs:1"), "{text}");
+        let (instances, _) = select(&mut all(), &labs(&["bench", "other"], true), &outline);
+        assert_eq!(same_names(&instances), None);
+    }
+
+    #[test]
+    fn tags_select() {
+        static SLOW: TestCase = TestCase { tags: &["slow", "bgp"], ..case("suite", "slow", &["bench"]) };
+        static QUICK: TestCase = TestCase { tags: &["bgp"], ..case("suite", "quick", &["bench"]) };
+        let (instances, _) = select(&mut vec![&SLOW, &QUICK, &FREE], &labs(&["bench"], true), &outline);
+        let kept = |arguments: &[&str]| -> Vec<String> {
+            let options = super::super::argv::parse(arguments.iter().map(Into::into), |_| None).unwrap();
+            instances.iter().filter(|one| !one.is_filtered_out(&options)).map(|one| one.name.clone()).collect()
+        };
+        assert_eq!(kept(&["--tag", "bgp"]), ["quick", "slow"]);
+        assert_eq!(kept(&["--tag", "bgp,other", "--tag", "!slow"]), ["quick"]);
+        assert_eq!(kept(&["--tag", "!bgp"]), ["free"]);
+        assert_eq!(kept(&["--tag", "bg"]), [""; 0]);
+    }
+
+    #[test]
     fn a_seed_is_an_order() {
         let order = |seed| {
-            let (mut instances, _) = select(&mut all(), &labs(&["bench"], true));
+            let (mut instances, _) = select(&mut all(), &labs(&["bench"], true), &outline);
             shuffle(&mut instances, seed);
             instances.into_iter().map(|one| one.name).collect::<Vec<_>>()
         };

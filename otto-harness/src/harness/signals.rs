@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, OnceLock, mpsc};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -11,6 +12,12 @@ use crate::transport::local::kill_all;
 
 /// The first signal that came; 0 before.
 static FIRST: LazyLock<watch::Sender<i32>> = LazyLock::new(|| watch::channel(0).0);
+
+/// When it came.
+static SINCE: OnceLock<Instant> = OnceLock::new();
+
+/// How long after a signal the process should be gone by itself: nextest kills it after 10 s.
+const GRACE: Duration = Duration::from_secs(9);
 
 /// Whether the process is left after the first signal once no test runs any more.
 static LEAVE_WHEN_IDLE: AtomicBool = AtomicBool::new(false);
@@ -21,6 +28,14 @@ static RUNNING: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::channel
 /// The signal that ends this run, if one came.
 pub(super) fn received() -> Option<i32> {
     Some(*FIRST.borrow()).filter(|number| *number != 0)
+}
+
+/// What a teardown that begins now may take: its budget; after a signal no more than is left of nextest's 10 s.
+pub(super) fn left_for_teardown(budget: Duration) -> Duration {
+    match SINCE.get() {
+        Some(since) => budget.min(GRACE.saturating_sub(since.elapsed())).max(Duration::from_secs(1)),
+        None => budget,
+    }
 }
 
 /// Waits for a signal, and says which.
@@ -91,9 +106,11 @@ async fn watch_signals(ready: mpsc::Sender<()>) -> std::io::Result<()> {
         if received().is_some() {
             // Nobody waits for anything now, but what is on this machine can be ended without waiting.
             kill_all();
+            super::progress::restore();
             super::exit::unguard();
             std::process::exit(128 + number);
         }
+        SINCE.get_or_init(Instant::now);
         FIRST.send_replace(number);
         eprintln!("\notto: interrupted by signal {number}: closing hosts; once more leaves at once");
         if LEAVE_WHEN_IDLE.load(Ordering::Relaxed) {

@@ -11,7 +11,6 @@ use crate::context::OttoContext;
 /// How long after its limit a phase may still end by itself.
 const GRACE: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(100);
-const SLOW: Duration = Duration::from_secs(60);
 
 /// Whether a thread was left behind that may never end.
 static ABANDONED: AtomicBool = AtomicBool::new(false);
@@ -26,6 +25,9 @@ pub(super) fn has_abandoned() -> bool {
 pub(super) enum Phase {
     Setup,
     Body,
+    /// Closing the fixtures.
+    Fixtures,
+    /// Closing the hosts.
     Teardown,
 }
 
@@ -45,7 +47,6 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Stuck {
     pub(super) phase: Phase,
-    pub(super) budget: Duration,
     pub(super) after: Duration,
     pub(super) signal: Option<i32>,
     /// What it holds, to be closed by somebody else.
@@ -69,9 +70,7 @@ impl Progress {
 }
 
 /// Waits for a test's result, and gives its thread up when it is stuck.
-pub(super) fn wait<T>(name: &str, result: &Receiver<T>, progress: &Progress) -> Result<T, Box<Stuck>> {
-    let began = Instant::now();
-    let mut said_slow = false;
+pub(super) fn wait<T>(result: &Receiver<T>, progress: &Progress) -> Result<T, Box<Stuck>> {
     let mut signalled = None;
     loop {
         let vanished = match result.recv_timeout(TICK) {
@@ -84,22 +83,17 @@ pub(super) fn wait<T>(name: &str, result: &Receiver<T>, progress: &Progress) -> 
         if signal.is_some() {
             signalled.get_or_insert_with(Instant::now);
         }
-        let heedless =
-            state.phase != Phase::Teardown && signalled.is_some_and(|since: Instant| since.elapsed() > GRACE);
+        let heedless = !matches!(state.phase, Phase::Fixtures | Phase::Teardown)
+            && signalled.is_some_and(|since: Instant| since.elapsed() > GRACE);
         if vanished || heedless || state.since.elapsed() > state.budget + GRACE {
             ABANDONED.store(true, Ordering::Relaxed);
             return Err(Box::new(Stuck {
                 phase: state.phase,
-                budget: state.budget,
                 after: state.since.elapsed(),
                 signal: signal.filter(|_| heedless),
                 context: state.context.take(),
                 vanished,
             }));
-        }
-        if !said_slow && began.elapsed() > SLOW {
-            said_slow = true;
-            eprintln!("test {name} has been running for over {} seconds", SLOW.as_secs());
         }
     }
 }

@@ -1,16 +1,20 @@
 //! The only place where the harness touches labs, reservations and contexts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::argv::Options;
 use super::exit::Exit;
+use super::holding::host_key;
+use super::output;
+use super::recorder::Recorder;
 use super::runtime::runtime;
 use super::selection::{Ignored, Instance, Labs, parts};
 use super::signals;
-use crate::context::{self, OttoContext};
+use crate::context::{self, Declared, OfTest, OttoContext};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lab::{Lab, LabCatalog, ProjectConfig};
 use crate::reservations::ReservationGate;
@@ -25,7 +29,11 @@ pub(super) struct Project {
     default_labs: Vec<String>,
     gate: ReservationGate,
     loaded: Mutex<HashMap<String, Lab>>,
+    outlines: Mutex<HashMap<String, Outline>>,
 }
+
+/// A lab as far as tests choose hosts by it, or why there is none.
+pub(super) type Outline = Result<Lab, String>;
 
 /// Why a run does not begin, and the exit code that says so.
 #[derive(Debug)]
@@ -57,7 +65,13 @@ impl Project {
         let config = ProjectConfig::find()?;
         let gate =
             ReservationGate::new(&config.reservations, options.as_user.as_deref(), options.skip_reservation_check);
-        Ok(Self { catalog: config.catalog(), default_labs: config.default_labs, gate, loaded: Mutex::default() })
+        Ok(Self {
+            catalog: config.catalog(),
+            default_labs: config.default_labs,
+            gate,
+            loaded: Mutex::default(),
+            outlines: Mutex::default(),
+        })
     }
 
     /// The labs to run on: those that were asked for, else those of `otto.toml`, else the built-in ones.
@@ -84,6 +98,18 @@ impl Project {
     /// The ids of the hosts of a lab, in lab order, found without loading it; an error if there is no such lab.
     pub(super) fn host_ids(&self, lab: &str) -> Result<Vec<String>, Refused> {
         Ok(self.catalog.host_ids(lab)?)
+    }
+
+    /// The ids and tags of a lab's hosts, found without loading it; looked up once a process.
+    pub(super) fn outline(&self, lab: &str) -> Outline {
+        let mut outlines = self.outlines.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = outlines.entry(lab.to_owned());
+        known.or_insert_with(|| self.catalog.outline(lab).map_err(|error| error.chain())).clone()
+    }
+
+    /// The hosts that stand in several labs, as claims name them.
+    pub(super) fn in_several_labs(&self) -> HashSet<String> {
+        self.catalog.in_several_labs().map(|(id, ip)| host_key(id, ip)).collect()
     }
 
     /// Gives those that are ignored for want of a lab which does not even exist that as their reason, and says it on stderr:
@@ -134,22 +160,36 @@ impl Project {
 /// What a test's context is made with.
 #[derive(Debug, Clone)]
 pub(super) struct Setting {
-    pub(super) dry_run: bool,
     pub(super) output_dir: Option<PathBuf>,
+    /// The hosts that it may use, if it said which.
+    pub(super) declared: Option<Declared>,
+    /// Who is told what runs on the hosts.
+    pub(super) recorder: Recorder,
+}
+
+/// What the context of a test of that name knows of it.
+pub(super) fn of_test(setting: &Setting, lab: &str, name: &str) -> OfTest {
+    let folder = match &setting.output_dir {
+        Some(folder) => folder.clone(),
+        None => output::of_test(output::default(), lab, name),
+    };
+    OfTest { folder }
 }
 
 /// Makes the context of one test. Hosts connect on first use, so nothing is contacted yet.
-pub(super) async fn open(lab: Lab, setting: Setting) -> Result<OttoContext> {
-    let mut builder = context::open_context(lab).dry_run(setting.dry_run);
+pub(super) async fn open(lab: Lab, setting: Setting, of_test: OfTest) -> Result<OttoContext> {
+    let mut builder =
+        context::open_context(lab).declared(setting.declared).watched_by(Arc::new(setting.recorder)).of_test(of_test);
     if let Some(dir) = setting.output_dir {
         builder = builder.output_dir(dir);
     }
     builder.open().await
 }
 
-/// Closes every host of a context; the error names those that did not close in time. Also what may still run on them.
-pub(super) async fn close(ctx: OttoContext) -> (Result<()>, Vec<String>) {
-    ctx.close_and_look().await
+/// Closes every host of a context in that time; the error names those that did not close. Also what may still run on
+/// them.
+pub(super) async fn close(ctx: OttoContext, limit: Duration) -> (Result<()>, Vec<String>) {
+    ctx.close_and_look(limit).await
 }
 
 /// Polls `future` with `ctx` as the active context.

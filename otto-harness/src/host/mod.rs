@@ -20,7 +20,7 @@ use crate::command::{IntoCommands, IntoLimit, LogMode, ShellCommand};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lab::{HostSpec, Term};
 use crate::redact::Redactor;
-use crate::session::{Dirt, ExpectRun, HostSession, Observer, OneshotRun, Pattern, Run, SessionManager};
+use crate::session::{Audience, Dirt, ExpectRun, HostSession, OneshotRun, Pattern, Run, SessionManager};
 use crate::transport::{BoxFuture, Connector};
 
 /// A machine that commands run on: one of a lab, this one, or one made by hand.
@@ -81,17 +81,12 @@ impl Host {
     /// A host as a lab describes it. A hop is given to it by the context, not by this.
     #[must_use]
     pub fn from_spec(spec: &HostSpec) -> Self {
-        Self::with(spec, None, &Redactor::of_hosts([spec]), false)
+        Self::with(spec, Audience::default(), &Redactor::of_hosts([spec]), false)
     }
 
-    pub(crate) fn with(
-        spec: &HostSpec,
-        observer: Option<Arc<dyn Observer>>,
-        redactor: &Redactor,
-        dry_run: bool,
-    ) -> Self {
+    pub(crate) fn with(spec: &HostSpec, audience: Audience, redactor: &Redactor, dry_run: bool) -> Self {
         let connector = connect::connector(spec);
-        let sessions = SessionManager::with(spec.id.clone(), connector, observer, redactor.clone(), dry_run);
+        let sessions = SessionManager::with(spec.id.clone(), connector, audience, redactor.clone(), dry_run);
         let address = match &spec.serial_options.device {
             Some(device) if spec.term == Term::Serial => Some(device.display().to_string()),
             _ => spec.ip.as_ref().map(|ip| spec.port.map_or(ip.clone(), |port| format!("{ip}:{port}"))),

@@ -209,6 +209,33 @@ impl LabCatalog {
         Ok(ids.into_iter().collect())
     }
 
+    /// The lab as far as hosts are chosen by it: their ids and tags. No secret is read and nothing is started for it.
+    ///
+    /// # Errors
+    /// As [`host_ids`](Self::host_ids).
+    pub(crate) fn outline(&self, lab: &str) -> Result<Lab> {
+        let names: Vec<String> = lab.split('+').map(|name| name.trim().to_owned()).collect();
+        let ids = self.host_ids(LabSelection::Names(names.clone()))?;
+        let mut hosts: Hosts = ids.into_iter().map(|id| (id.clone(), HostSpec::ssh(id, ""))).collect();
+        for entry in names.iter().flat_map(|name| self.entries(name)) {
+            if let Some(host) = hosts.get_mut(&entry.spec.id) {
+                let new: Vec<_> = entry.spec.tags.iter().filter(|tag| !host.tags.contains(tag)).cloned().collect();
+                host.tags.extend(new);
+            }
+        }
+        Ok(Lab::new(names, hosts, BTreeSet::new()))
+    }
+
+    /// The hosts that stand in more labs than one: id and address.
+    pub(crate) fn in_several_labs(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        let mut labs: HashMap<(&str, Option<&str>), BTreeSet<&str>> = HashMap::new();
+        for entry in self.files.iter().flat_map(|file| &file.hosts) {
+            let key = (&*entry.spec.id, entry.spec.ip.as_deref());
+            labs.entry(key).or_default().extend(entry.spec.labs.iter().map(String::as_str));
+        }
+        labs.into_iter().filter(|(_, labs)| labs.len() > 1).map(|(key, _)| key)
+    }
+
     /// The lab, or the labs merged into one.
     ///
     /// # Errors

@@ -97,6 +97,11 @@ impl Redactor {
         self.0.is_none()
     }
 
+    /// The length of the longest form of a secret, in bytes; 0 if there is none.
+    pub(crate) fn longest(&self) -> usize {
+        self.0.as_ref().map_or(0, |known| known.longest)
+    }
+
     /// The text without secrets.
     #[must_use]
     pub fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {

@@ -86,6 +86,27 @@ impl Observer for Redacting {
         self.to.ended(session, &status.redacted(&self.redactor));
     }
 
+    fn given_up(&self, session: &str) {
+        self.flush(session);
+        self.to.given_up(session);
+    }
+
+    fn oneshot_began(&self, id: u64, command: &str) {
+        self.to.oneshot_began(id, &self.redactor.text(command));
+    }
+
+    fn oneshot_over(&self, id: u64) {
+        self.to.oneshot_over(id);
+    }
+
+    fn opening(&self, session: &str) {
+        self.to.opening(session);
+    }
+
+    fn opened(&self, session: &str, is_open: bool) {
+        self.to.opened(session, is_open);
+    }
+
     fn sent(&self, session: &str) {
         self.flush(session);
         self.to.sent(session);

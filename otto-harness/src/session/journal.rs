@@ -2,6 +2,7 @@
 //! share one place to be written to.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -11,6 +12,8 @@ use crate::result::CommandStatus;
 /// Holds back the command until its end is known.
 pub(crate) struct Whole {
     to: Arc<dyn Observer>,
+    /// Its own in this process.
+    id: u64,
     held: Mutex<Held>,
 }
 
@@ -26,7 +29,8 @@ static WRITING: Mutex<()> = Mutex::new(());
 
 impl Whole {
     pub(crate) fn of(to: Arc<dyn Observer>) -> Arc<dyn Observer> {
-        Arc::new(Self { to, held: Mutex::default() })
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Arc::new(Self { to, id: NEXT.fetch_add(1, Ordering::Relaxed), held: Mutex::default() })
     }
 
     fn held(&self) -> std::sync::MutexGuard<'_, Held> {
@@ -42,6 +46,7 @@ impl fmt::Debug for Whole {
 
 impl Observer for Whole {
     fn command(&self, session: &str, command: &str) {
+        self.to.oneshot_began(self.id, command);
         let mut held = self.held();
         session.clone_into(&mut held.session);
         held.command = Some((command.to_owned(), SystemTime::now()));
@@ -55,6 +60,7 @@ impl Observer for Whole {
     fn ended(&self, session: &str, status: &CommandStatus) {
         let Held { command, with_output, .. } = std::mem::take(&mut *self.held());
         let _alone = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+        self.to.oneshot_over(self.id);
         if let Some((command, began)) = command {
             self.to.command_since(session, &command, began);
         }
@@ -78,7 +84,9 @@ impl Drop for Whole {
         let Held { session, command, .. } = std::mem::take(&mut *self.held());
         if let Some((command, began)) = command {
             let _alone = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+            self.to.oneshot_over(self.id);
             self.to.command_since(&session, &command, began);
+            self.to.given_up(&session);
             self.to.noted(&session, "it was given up before it ended, and killed");
         }
     }

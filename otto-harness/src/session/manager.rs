@@ -15,7 +15,7 @@ use super::named::HostSession;
 use super::oneshot::ONESHOT;
 use super::pool::Pool;
 use super::run::{ExpectRun, OneshotRun, Run};
-use super::told::Told;
+use super::told::{Audience, Told};
 use super::{Observer, Pattern, ShellSession};
 use crate::command::{IntoCommands, IntoLimit, Limit, LogMode, ShellCommand};
 use crate::error::{Error, ErrorKind, Result};
@@ -78,20 +78,20 @@ impl SessionManager {
     /// For the host that errors and logs call `host`.
     #[must_use]
     pub fn new(host: impl Into<String>, connector: Arc<dyn Connector>) -> Self {
-        Self::with(host, connector, None, Redactor::default(), false)
+        Self::with(host, connector, Audience::default(), Redactor::default(), false)
     }
 
     pub(crate) fn with(
         host: impl Into<String>,
         connector: Arc<dyn Connector>,
-        observer: Option<Arc<dyn Observer>>,
+        audience: Audience,
         redactor: Redactor,
         dry_run: bool,
     ) -> Self {
         let host = host.into();
         let defaults = Arc::new(RwLock::new(Defaults { limit: Limit::DEFAULT, log: LogMode::Normal }));
         let ledger = Ledger::default();
-        let observer = Told::observer(&host, observer, &redactor, defaults.clone(), ledger.clone());
+        let observer = Told::observer(&host, audience, &redactor, defaults.clone(), ledger.clone());
         let closing = Arc::<tokio::sync::Mutex<()>>::default();
         let default = Slot::new(&host, DEFAULT, DEFAULT, &connector, &observer, &closing);
         Self(Arc::new(Sessions {

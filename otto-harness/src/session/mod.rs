@@ -44,3 +44,4 @@ pub use observer::Observer;
 pub(crate) use oneshot::{Oneshot, oneshot};
 pub use run::{ExpectRun, OneshotRun, Run};
 pub use shell::ShellSession;
+pub(crate) use told::Audience;

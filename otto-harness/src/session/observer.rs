@@ -24,6 +24,32 @@ pub trait Observer: Send + Sync + std::fmt::Debug {
         self.command(session, command);
     }
 
+    /// The command that runs in this session is not waited for any more. [`ended`](Self::ended) does not follow.
+    fn given_up(&self, session: &str) {
+        let _ = session;
+    }
+
+    /// A oneshot began. It is told of in whole when it is over, as [`command_since`](Self::command_since) says; this is
+    /// for who wants to know what runs now. `id` is its own in this process.
+    fn oneshot_began(&self, id: u64, command: &str) {
+        let _ = (id, command);
+    }
+
+    /// The oneshot with this id is over; what it did is told next, with nothing of other oneshots between.
+    fn oneshot_over(&self, id: u64) {
+        let _ = id;
+    }
+
+    /// A shell is about to be opened for this session, which may have to connect first.
+    fn opening(&self, session: &str) {
+        let _ = session;
+    }
+
+    /// It was opened, or could not be.
+    fn opened(&self, session: &str, is_open: bool) {
+        let _ = (session, is_open);
+    }
+
     /// Something was typed by `send`; what, may be a secret.
     fn sent(&self, session: &str) {
         let _ = session;

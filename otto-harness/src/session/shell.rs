@@ -393,6 +393,7 @@ impl ShellSession {
         }
         if state.live.is_none() {
             let connector = self.0.connector.as_ref().ok_or_else(|| self.closed())?;
+            self.tell(|observer, name| observer.opening(name));
             let opening = async { Live::handshake(connector.open_shell().await?).await };
             let opened = match within {
                 Some(limit) => match timeout(limit.get(), opening).await {
@@ -401,6 +402,7 @@ impl ShellSession {
                 },
                 None => opening.await,
             };
+            self.tell(|observer, name| observer.opened(name, opened.is_ok()));
             state.live = Some(opened.map_err(|error| self.at_home(error)).inspect_err(|error| {
                 self.note(&format!("no shell could be opened: {}", error.chain()));
             })?);
@@ -460,11 +462,15 @@ impl ShellSession {
         }
     }
 
+    fn tell(&self, what: impl FnOnce(&dyn Observer, &str)) {
+        if let Some(observer) = &self.0.observer {
+            what(&**observer, &self.0.name);
+        }
+    }
+
     /// Tells of something that happened to the session.
     fn note(&self, note: &str) {
-        if let Some(observer) = &self.0.observer {
-            observer.noted(&self.0.name, note);
-        }
+        self.tell(|observer, name| observer.noted(name, note));
     }
 
     /// Tells that what the newest command started could not be shown to have ended.
@@ -517,6 +523,7 @@ struct SettleWhenDropped<'a>(Option<&'a ShellSession>, bool);
 impl Drop for SettleWhenDropped<'_> {
     fn drop(&mut self) {
         if let Some(session) = self.0.filter(|_| self.1) {
+            session.tell(|observer, name| observer.given_up(name));
             session.note("a command was given up before it ended: nobody waits for it any more");
         }
         if let (Some(session), Ok(runtime)) = (self.0, tokio::runtime::Handle::try_current()) {

@@ -17,15 +17,22 @@ const _: () = {
     ::otto::__private::inventory::submit! {
         ::otto::__private::TestCase { module : ::core::module_path!(), name : "match",
         file : ::core::file!(), line : ::core::line!(), package :
-        ::core::env!("CARGO_PKG_NAME"), labs : & ["rack1", "rack1+rack2"], timeout :
+        ::core::env!("CARGO_PKG_NAME"), labs : & ["rack1", "rack1+rack2"], hosts : & [],
+        each_host : ::core::option::Option::None, tags : & [], timeout :
         ::core::option::Option::Some(::core::time::Duration::from_millis(90000u64)),
-        ignore : ::core::option::Option::Some(::core::option::Option::Some("slow")),
-        should_panic :
-        ::core::option::Option::Some(::core::option::Option::Some("no route")), run : |
-        context | ::std::boxed::Box::pin(async move { let result = r#match(< OttoContext
-        as ::otto::__private::Argument < '_ >> ::from_context(& context), < & OttoContext
-        as ::otto::__private::Argument < '_ >> ::from_context(& context)). await; <
-        otto::Result < () > as ::otto::__private::TestResult > ::check(& result); { use
-        ::otto::__private::returned:: *; (&& && && Returned(& result)).outcome() } }), }
+        retries : ::core::option::Option::None, setup : ::core::option::Option::None,
+        teardown : ::core::option::Option::None, ignore :
+        ::core::option::Option::Some(::core::option::Option::Some("slow")), should_panic
+        : ::core::option::Option::Some(::core::option::Option::Some("no route")),
+        fixtures : const { & [::otto::__private::Fixture::of:: < OttoContext > (),
+        ::otto::__private::Fixture::of:: < OttoContext > ()] }, run : | made |
+        ::std::boxed::Box::pin(async move { let mut made =
+        ::core::iter::IntoIterator::into_iter(made); let result =
+        r#match(::otto::__private::by_value:: < OttoContext >
+        (::core::iter::Iterator::next(& mut made)), ::otto::__private::by_ref:: <
+        OttoContext > (::core::iter::Iterator::next(& mut made))). await; < otto::Result
+        < () > as ::otto::__private::TestResult > ::check(& result); { use
+        ::otto::__private::returned:: *; (&& && && && Returned(& result)).outcome() } }),
+        }
     }
 };

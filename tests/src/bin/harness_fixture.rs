@@ -21,10 +21,17 @@ macro_rules! test {
                     line: line!(),
                     package: env!("CARGO_PKG_NAME"),
                     labs: &["sim"],
+                    hosts: &[],
+                    each_host: None,
+                    tags: &[],
                     timeout: None,
+                    retries: None,
+                    setup: None,
+                    teardown: None,
                     ignore: None,
                     should_panic: None,
-                    run: |_ctx| Box::pin($name()),
+                    fixtures: &[],
+                    run: |_made| Box::pin($name()),
                 }
             }
         }
@@ -52,7 +59,7 @@ mod ends {
         Ok(())
     });
     test!(fails { labs: &["sim"] } {
-        Err("the route is missing\n  caused by: no peer".to_owned())
+        Err("the route is missing\n  caused by: no peer".into())
     });
     test!(panics_at_once { labs: &["sim"] } {
         panic!("at once");
@@ -76,7 +83,7 @@ mod ends {
         Ok(())
     });
     test!(is_ignored { ignore: Some(Some("needs the new PSU")) } {
-        Err("was run".to_owned())
+        Err("was run".into())
     });
     test!(should_panic { should_panic: Some(Some("over")) } {
         panic!("overheated");

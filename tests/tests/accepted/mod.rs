@@ -1,5 +1,7 @@
 //! One test for each thing that `#[otto::test]` accepts. The built-in lab `local` is always there.
 
+mod fixtures;
+
 use std::fmt;
 use std::rc::Rc;
 
@@ -158,3 +160,18 @@ mod cases {
         assert!(n < 3, "more than 2");
     }
 }
+
+#[otto::test(lab = "local", each_host = "loc.*", tags("smoke", "bgp"), retries = 0)]
+async fn on_each_host(host: otto::Host, ctx: OttoContext) {
+    assert_eq!(host.id(), "local");
+    assert_eq!(ctx.all_hosts().len(), 1);
+}
+
+#[otto::test(lab = "local", hosts(dut = "local", "local:shared"), retries = 1, crate = otto)]
+async fn with_a_bound_name(ctx: &OttoContext) -> otto::Result<()> {
+    assert_eq!(ctx.host("dut")?.id(), "local");
+    Ok(())
+}
+
+#[otto::test(labs = ["local"], shared("local"))]
+async fn with_a_shared_host() {}

@@ -139,6 +139,14 @@ pub(super) fn escape(text: &str, into: &mut Vec<u8>) {
     into.extend_from_slice(rest.as_bytes());
 }
 
+/// As [`escape`], as text.
+pub(crate) fn spell_out(text: &str) -> String {
+    let mut shown = Vec::with_capacity(text.len());
+    escape(text, &mut shown);
+    // What is written is text, as what was read was.
+    String::from_utf8(shown).unwrap_or_default()
+}
+
 /// Characters that end a line or turn its direction for whoever shows the file.
 fn is_unseen(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -18,6 +18,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
+pub(crate) use self::lines::spell_out;
+pub(super) use self::names::part;
 use self::page::Page;
 use crate::result::CommandStatus;
 use crate::session::Observer;

@@ -14,7 +14,7 @@ pub(super) fn file_name(host: &str, session: &str) -> String {
 }
 
 /// Letters, digits, `-` and `_` as they are; all else as `%` and the number of each byte, as in a URL.
-fn part(name: &str, dots: bool) -> String {
+pub(in crate::context) fn part(name: &str, dots: bool) -> String {
     let mut text = String::new();
     for (at, c) in name.char_indices() {
         if c.is_alphanumeric() || c == '-' || c == '_' || (c == '.' && dots && at > 0) {

@@ -163,7 +163,7 @@ async fn the_last_handle_closes_in_the_background() {
 #[tokio::test]
 async fn nothing_is_contacted_on_a_dry_run() {
     let connector = Arc::new(Counting::default());
-    let manager = SessionManager::with("h", connector.clone(), None, Redactor::default(), true);
+    let manager = SessionManager::with("h", connector.clone(), Audience::default(), Redactor::default(), true);
     let result = manager.run_cmd(["reboot", "halt"]).await.unwrap();
     assert!(result.statuses.iter().all(|one| one.status == Status::NotRun));
     assert_eq!(manager.oneshot("reboot").await.unwrap().status, Status::NotRun);

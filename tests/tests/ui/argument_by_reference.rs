@@ -1,0 +1,4 @@
+#[otto::test]
+async fn boots(_: &mut Vec<u32>) {}
+
+fn main() {}

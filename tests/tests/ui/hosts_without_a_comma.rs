@@ -1,0 +1,6 @@
+#[otto::test(hosts("router1") shared("dns1"))]
+async fn boots(ctx: otto::OttoContext) {
+    let _ = ctx;
+}
+
+fn main() {}

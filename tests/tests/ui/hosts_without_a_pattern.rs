@@ -1,0 +1,6 @@
+#[otto::test(hosts("", "tag:", ":shared", dut =))]
+async fn boots(ctx: otto::OttoContext) {
+    let _ = ctx;
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+#[otto::test(tags("a,b", "!c", "d e", ""))]
+async fn boots(ctx: otto::OttoContext) {
+    let _ = ctx;
+}
+
+fn main() {}

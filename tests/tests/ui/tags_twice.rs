@@ -1,0 +1,6 @@
+#[otto::test(tags("smoke", "smoke"))]
+async fn boots(ctx: otto::OttoContext) {
+    let _ = ctx;
+}
+
+fn main() {}

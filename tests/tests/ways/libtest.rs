@@ -1,0 +1,3 @@
+//! The same tests where `harness = false` was forgotten.
+
+mod suite;
