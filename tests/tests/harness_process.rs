@@ -197,6 +197,7 @@ fn usage() {
     run(&["ends::passes", "--no-capture", "--nocapture", "--report-time"])
         .expect(0, &["1 passed", "--report-time is not supported"]);
     run(&["--list-labs"]).expect(0, &["bench\n", "rack\n", "sim\n"]);
+    run(&["--lab-schema"]).expect(0, &["\"$schema\"", "\"os_profiles\"", "\"serial_options\""]);
     run(&["--list-hosts", "--lab", "rack,bench"]).expect(0, &["rack\track1\nbench\tbench1\n"]);
 }
 

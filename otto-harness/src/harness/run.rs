@@ -65,12 +65,13 @@ fn begin(arguments: impl IntoIterator<Item = OsString>, mut cases: Vec<&'static 
         list::print(&argv::help());
         return Ok(Exit::Success);
     }
-    if options.lab_schema && !options.mimic.list {
-        list::print(&json_schema());
-        return Ok(Exit::Success);
-    }
     for note in &options.notes {
         eprintln!("otto: {note}");
+    }
+    if options.lab_schema {
+        // Of use above all where the lab files have mistakes, so they are not read.
+        list::print(&crate::lab::json_schema());
+        return Ok(Exit::Success);
     }
     let project = Project::discover(&options)?;
     let labs = project.choose_labs(&options)?;

@@ -64,9 +64,9 @@ impl Options {
                 }
                 self.labs.extend(labs);
             }
-            "lab-schema" => self.lab_schema = true,
             "list-labs" => self.list_labs = true,
             "list-hosts" => self.list_hosts = true,
+            "lab-schema" => self.lab_schema = true,
             "as-user" if value.trim().is_empty() => return Err(format!("{given} names no user")),
             "as-user" => self.as_user = Some(value),
             "skip-reservation-check" => self.skip_reservation_check = true,

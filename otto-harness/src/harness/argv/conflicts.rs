@@ -7,12 +7,12 @@ const EXCLUSIVE: &[(&str, &str, &str)] = &[
     ("retries", "iterations", "every iteration counts, so none is made again"),
     ("retries", "duration", "every iteration counts, so none is made again"),
     ("ignored", "include-ignored", "one leaves the others out"),
-    ("lab-schema", "list", "one thing is listed at a time"),
-    ("lab-schema", "list-labs", "one thing is listed at a time"),
-    ("lab-schema", "list-hosts", "one thing is listed at a time"),
     ("list", "list-labs", "one thing is listed at a time"),
     ("list", "list-hosts", "one thing is listed at a time"),
     ("list-labs", "list-hosts", "one thing is listed at a time"),
+    ("list", "lab-schema", "one thing is listed at a time"),
+    ("list-labs", "lab-schema", "one thing is listed at a time"),
+    ("list-hosts", "lab-schema", "one thing is listed at a time"),
 ];
 
 impl Options {
@@ -61,9 +61,9 @@ impl Options {
             "iterations" => self.iterations = None,
             "duration" => self.duration = None,
             "threshold" => self.threshold = None,
-            "lab-schema" => self.lab_schema = false,
             "list-labs" => self.list_labs = false,
             "list-hosts" => self.list_hosts = false,
+            "lab-schema" => self.lab_schema = false,
             // Those have no variable.
             _ => {}
         }

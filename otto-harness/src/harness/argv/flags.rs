@@ -46,9 +46,9 @@ pub(super) const LIBTEST: &[Flag] = &[
 pub(super) const OTTO: &[Flag] = &[
     flag("lab", None, Some("LAB"), "Run on this lab; `a+b` merges two; may be repeated, or hold several with commas"),
     flag("tag", None, Some("TAG"), "Run tests that have any of these tags; `!TAG`: none; repeated, or with commas"),
-    flag("lab-schema", None, None, "Print the JSON Schema of lab files, for editors"),
     flag("list-labs", None, None, "List the labs that can be selected"),
     flag("list-hosts", None, None, "List the hosts of the selected labs"),
+    flag("lab-schema", None, None, "Print the JSON Schema of lab files, for editors"),
     flag("as-user", None, Some("USER"), "Check reservations as this user instead of the one logged in"),
     flag("skip-reservation-check", Some('R'), None, "Run without looking at the reservations"),
     flag("dry-run", None, None, "Show what would be run on which hosts; contact none, run nothing"),

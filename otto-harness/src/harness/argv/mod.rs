@@ -37,9 +37,9 @@ pub(super) struct Options {
     pub(super) threads: Option<NonZeroUsize>,
     /// The labs that were named, in that order; none if the default is to be used.
     pub(super) labs: Vec<String>,
-    pub(super) lab_schema: bool,
     pub(super) list_labs: bool,
     pub(super) list_hosts: bool,
+    pub(super) lab_schema: bool,
     pub(super) as_user: Option<String>,
     pub(super) skip_reservation_check: bool,
     pub(super) dry_run: bool,

@@ -138,7 +138,7 @@ fn bad_values_of_ottos_flags_say_what_may_stand_there() {
 
 #[test]
 fn flags_that_contradict_each_other_are_named_both() {
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 10] = [
         (&["--retries", "1", "--iterations", "2"], "`--retries` and `--iterations`"),
         (&["--retries", "1", "--duration", "2s"], "`--retries` and `--duration`"),
         (&["--threshold", "90"], "`--threshold`"),
@@ -146,6 +146,7 @@ fn flags_that_contradict_each_other_are_named_both() {
         (&["--ignored", "--include-ignored"], "`--ignored` and `--include-ignored`"),
         (&["--list", "--list-labs"], "`--list` and `--list-labs`"),
         (&["--list-hosts", "--list"], "`--list` and `--list-hosts`"),
+        (&["--list-labs", "--lab-schema"], "`--list-labs` and `--lab-schema`"),
         (&["--list-hosts", "--list-labs"], "`--list-labs` and `--list-hosts`"),
         (&["--dry-run", "--iterations", "2", "--retries", "1"], "`--retries` and `--iterations`"),
     ];
