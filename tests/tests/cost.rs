@@ -113,6 +113,7 @@ fn rounds() -> Result<()> {
 #[test]
 fn a_run_makes_few_system_calls() {
     const RUNS: usize = 200;
+    let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
     let trace = folder.path().join("trace");
     let this = std::env::current_exe().expect("a path");

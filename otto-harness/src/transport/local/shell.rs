@@ -35,6 +35,7 @@ const WAITS: u8 = 4;
 
 /// A shell on this machine.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct LocalShell {
     commands: Option<Writer>,
     output: Option<Reader>,
@@ -43,6 +44,8 @@ pub(super) struct LocalShell {
     keyboard: Option<Writer>,
     /// Whether anybody waits for errors.
     heeds_errors: bool,
+    /// Whether it is their turn to be read.
+    errors_next: bool,
     /// Whether they were read since the last command.
     errors_read: bool,
     /// Whether the shell wrote something within [`ON_THE_SPOT`] after the last command.
@@ -102,6 +105,7 @@ impl LocalShell {
             terminal: Some(Reader::new(master.try_clone()?)?),
             keyboard: Some(Writer::new(master)?),
             heeds_errors: true,
+            errors_next: false,
             errors_read: false,
             prompt: false,
             waits: 0,
@@ -115,6 +119,7 @@ impl LocalShell {
 impl LocalShell {
     /// Something of the shell's output was read.
     fn answered(&mut self) -> Incoming {
+        self.errors_next = true;
         if let Some(asked) = self.asked.take() {
             self.prompt |= asked.elapsed() < ON_THE_SPOT;
         }
@@ -123,16 +128,22 @@ impl LocalShell {
 
     /// What lies in the outlets beside the main one.
     fn beside(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>) -> io::Result<Option<Incoming>> {
-        for (outlet, wire) in [(Outlet::Err, &mut self.errors), (Outlet::Terminal, &mut self.terminal)] {
-            let Some(reader) = wire else { continue };
-            if outlet == Outlet::Err && !self.heeds_errors {
-                continue;
-            }
-            match reader.poll_read(cx, into)? {
-                Poll::Ready(0) if outlet == Outlet::Err => *wire = None,
-                Poll::Ready(0) | Poll::Pending => {}
-                Poll::Ready(_) => return Ok(Some(Incoming::Data(outlet))),
-            }
+        if let Some(found) = self.errors(cx, into)? {
+            return Ok(Some(found));
+        }
+        let Some(terminal) = &mut self.terminal else { return Ok(None) };
+        match terminal.poll_read(cx, into)? {
+            Poll::Ready(0) | Poll::Pending => Ok(None),
+            Poll::Ready(_) => Ok(Some(Incoming::Data(Outlet::Terminal))),
+        }
+    }
+
+    fn errors(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>) -> io::Result<Option<Incoming>> {
+        let Some(errors) = self.errors.as_mut().filter(|_| self.heeds_errors) else { return Ok(None) };
+        match errors.poll_read(cx, into)? {
+            Poll::Ready(0) => self.errors = None,
+            Poll::Ready(_) => return Ok(Some(Incoming::Data(Outlet::Err))),
+            Poll::Pending => {}
         }
         Ok(None)
     }
@@ -161,6 +172,12 @@ impl Transport for LocalShell {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>) -> Poll<io::Result<Incoming>> {
+        // After output it is the turn of errors, so that neither waits for the end of the other.
+        if std::mem::take(&mut self.errors_next)
+            && let Some(found) = self.errors(cx, into)?
+        {
+            return Poll::Ready(Ok(found));
+        }
         while let Some(output) = &mut self.output {
             if self.waits > 0 {
                 self.waits -= 1;
