@@ -34,7 +34,7 @@ use super::selection::{self, Ignored, Instance, Labs};
 use super::signals;
 use super::wiring::{Project, Refused};
 use crate::lab::diagnose::did_you_mean;
-use crate::lab::{Lab, json_schema};
+use crate::lab::Lab;
 use crate::reservations::TestLeases;
 
 /// The name of what stands for a test that was filtered out, so that libtest-mimic counts it. No test is called that.
