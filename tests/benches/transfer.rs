@@ -4,7 +4,7 @@
 //! otto keeps its connection, so that `sftp`'s figures are given without what a `sftp` that does nothing takes. Behind a
 //! delay both go through a relay that holds back every byte.
 
-#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+#![expect(clippy::print_stdout, clippy::cast_precision_loss, reason = "a benchmark prints its figures")]
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -112,7 +112,7 @@ impl Bench<'_> {
         let (here, there) = (self.folder.join("here"), self.folder.join("there"));
         let mut file = fs::File::create(&here)?;
         for number in 0..size >> 20 {
-            std::io::Write::write_all(&mut file, &vec![number as u8; 1 << 20])?;
+            std::io::Write::write_all(&mut file, &vec![number.to_le_bytes()[0]; 1 << 20])?;
         }
         host.put(&here, &there).await?.ok()?;
         let nothing = self.sftp("pwd\n")?;
@@ -166,7 +166,7 @@ impl Bench<'_> {
             fs::create_dir_all(folder)?;
         }
         for number in 0..count {
-            fs::write(here.join(format!("file{number}")), vec![number as u8; 1000])?;
+            fs::write(here.join(format!("file{number}")), vec![number.to_le_bytes()[0]; 1000])?;
         }
         host.put(here.join("*"), &there).await?.ok()?;
         let nothing = self.sftp("pwd\n")?;

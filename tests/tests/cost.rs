@@ -1,6 +1,8 @@
 //! What a `run` costs the process that makes it: allocations, system calls, memory, descriptors. Alone in its binary, because
 //! all of them are counted for the whole process. The figures are in `docs/design/sessions.md`.
 
+#![expect(clippy::print_stdout, reason = "the figures are for the design notes")]
+
 use std::alloc::System;
 use std::collections::HashSet;
 use std::fs;

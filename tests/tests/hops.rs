@@ -77,7 +77,7 @@ async fn many_hosts_share_one_connection_to_their_hop() -> Result<()> {
     let mut text = format!("lab = \"bed\"\n{}", bastion.host_toml());
     for number in 0..12 {
         let host = far.host_toml().replace("\"far\"", &format!("\"far{number}\""));
-        text.push_str(&format!("{host}hop = \"bastion\"\n"));
+        text.extend([&*host, "hop = \"bastion\"\n"]);
     }
     otto::open_context(Lab::from_toml(&text)?)
         .with(async |ctx| {

@@ -78,9 +78,8 @@ pub mod returned {
 
     impl<E: Error + ?Sized> OfBox for &&&&&Returned<'_, Result<(), Box<E>>> {
         fn outcome(&self) -> Outcome {
-            let fault =
-                |error: &Box<E>| Fault { text: chain(&**error), infrastructure: is_infrastructure(error.source()) };
-            self.0.as_ref().map_err(fault).copied()
+            let fault = |error: &E| Fault { text: chain(error), infrastructure: is_infrastructure(error.source()) };
+            self.0.as_ref().map_err(|error| fault(error)).copied()
         }
     }
 

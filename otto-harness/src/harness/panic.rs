@@ -50,7 +50,7 @@ pub(super) fn watch_this_thread(hushed: bool, raise: Option<Arc<AtomicBool>>) {
         }));
     });
     WATCH.with_borrow_mut(|watch| {
-        *watch = Some(Watch { hushed, newest: None, raise, redactor: Redactor::default(), test: None })
+        *watch = Some(Watch { hushed, newest: None, raise, redactor: Redactor::default(), test: None });
     });
 }
 

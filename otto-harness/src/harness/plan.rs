@@ -42,7 +42,7 @@ pub(super) fn plan(jobs: &[Job], threads: usize, policy: &Policy, limits: Limits
                 line("holds", "nothing: tests on this lab run side by side");
             }
             Holding::Lab => {
-                line("holds", &format!("all of lab {} ({} hosts), for itself", lab.name(), lab.hosts().len()))
+                line("holds", &format!("all of lab {} ({} hosts), for itself", lab.name(), lab.hosts().len()));
             }
             Holding::Hosts(chosen) => {
                 let of = |shared: bool| -> Vec<&str> {

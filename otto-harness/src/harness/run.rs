@@ -33,8 +33,8 @@ use super::reports::Reporting;
 use super::selection::{self, Ignored, Instance, Labs};
 use super::signals;
 use super::wiring::{Project, Refused};
-use crate::lab::diagnose::did_you_mean;
 use crate::lab::Lab;
+use crate::lab::diagnose::did_you_mean;
 use crate::reservations::TestLeases;
 
 /// The name of what stands for a test that was filtered out, so that libtest-mimic counts it. No test is called that.
@@ -169,19 +169,18 @@ fn ready(project: &Project, options: &Options, kept: Vec<Instance>) -> Result<(V
             jobs.push(Job { number, instance, runs: false, lab, holding, claims });
             continue;
         };
-        let lab = match loaded.get(&name) {
-            Some(lab) => lab.clone(),
-            None => {
-                // Nothing is started for a plan; what a lab file says has to be right in a plan as well.
-                let is_free = selection::parts(&name).iter().all(|part| FREE_LABS.contains(part));
-                let lab = if options.dry_run && is_free {
-                    project.outline(&name).map_err(usage)?
-                } else {
-                    project.load(&name)?
-                };
-                loaded.insert(name.clone(), lab.clone());
-                lab
-            }
+        let lab = if let Some(lab) = loaded.get(&name) {
+            lab.clone()
+        } else {
+            // Nothing is started for a plan; what a lab file says has to be right in a plan as well.
+            let is_free = selection::parts(&name).iter().all(|part| FREE_LABS.contains(part));
+            let lab = if options.dry_run && is_free {
+                project.outline(&name).map_err(usage)?
+            } else {
+                project.load(&name)?
+            };
+            loaded.insert(name.clone(), lab.clone());
+            lab
         };
         let mut holding = Holding::Lab;
         if instance.fault.is_none() {

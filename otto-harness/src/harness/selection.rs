@@ -357,7 +357,7 @@ mod tests {
         static BOTH: TestCase = TestCase { each_host: each(".*"), ..case("suite", "both", &["bench", "other"]) };
         static NONE: TestCase = TestCase { each_host: each("x.*"), ..case("suite", "none", &[]) };
         let listed = |labs: &Labs| -> Vec<(String, bool)> {
-            let (instances, _) = select(&mut vec![&BOTH, &NONE], labs, &outline);
+            let (instances, _) = select(&mut [&BOTH, &NONE], labs, &outline);
             instances.into_iter().map(|one| (one.name, one.fault.is_some())).collect()
         };
         let of =
@@ -374,7 +374,7 @@ mod tests {
     #[test]
     fn two_of_one_name_are_found_with_their_places() {
         static SAME: TestCase = TestCase { line: 9, ..case("other::bgp", "converges", &["bench"]) };
-        let (instances, _) = select(&mut vec![&BENCH, &SAME], &labs(&["bench"], true), &outline);
+        let (instances, _) = select(&mut [&BENCH, &SAME], &labs(&["bench"], true), &outline);
         let text = same_names(&instances).unwrap();
         assert!(text.contains("`[bench] bgp::converges`: at f.rs:9 and at f.rs:1"), "{text}");
         let (instances, _) = select(&mut all(), &labs(&["bench", "other"], true), &outline);
@@ -385,7 +385,7 @@ mod tests {
     fn tags_select() {
         static SLOW: TestCase = TestCase { tags: &["slow", "bgp"], ..case("suite", "slow", &["bench"]) };
         static QUICK: TestCase = TestCase { tags: &["bgp"], ..case("suite", "quick", &["bench"]) };
-        let (instances, _) = select(&mut vec![&SLOW, &QUICK, &FREE], &labs(&["bench"], true), &outline);
+        let (instances, _) = select(&mut [&SLOW, &QUICK, &FREE], &labs(&["bench"], true), &outline);
         let kept = |arguments: &[&str]| -> Vec<String> {
             let options = super::super::argv::parse(arguments.iter().map(Into::into), |_| None).unwrap();
             instances.iter().filter(|one| !one.is_filtered_out(&options)).map(|one| one.name.clone()).collect()

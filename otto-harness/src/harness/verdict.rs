@@ -7,10 +7,11 @@ impl Verdict {
     /// Of an attempt that was judged a failure.
     pub(super) fn of_failure(end: &End) -> Self {
         match end {
-            End::TimedOut(_) | End::Late { .. } | End::SetupTimedOut { .. } => Self::TimedOut,
             End::LeaseLost(_) => Self::ReservationLost,
             End::Interrupted(_) | End::Stuck { signal: Some(_), .. } => Self::Interrupted,
-            End::Stuck { vanished: false, .. } => Self::TimedOut,
+            End::TimedOut(_) | End::Late { .. } | End::SetupTimedOut { .. } | End::Stuck { vanished: false, .. } => {
+                Self::TimedOut
+            }
             End::Done(Err(fault)) | End::Setup(fault) if fault.infrastructure => Self::Infrastructure,
             // One that was skipped has failed by its checks, or because a fixture of it did not close.
             End::Done(_) | End::Panicked(_) | End::Setup(_) | End::Skipped(_) | End::Stuck { .. } => Self::Failed,

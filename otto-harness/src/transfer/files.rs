@@ -201,6 +201,7 @@ impl Fault {
 }
 
 /// A path as an error shows it: on one line, in quotes if it has to be.
+#[expect(clippy::unnecessary_debug_formatting, reason = "bytes that are no text are to be told apart")]
 pub(super) fn shown(path: &Path) -> String {
     let text = path.to_string_lossy();
     let plain = |c: char| !c.is_control() && !c.is_whitespace() && !matches!(c, '\'' | '"' | '`');

@@ -73,6 +73,7 @@ impl TempDir {
     ///
     /// # Errors
     /// If something in it cannot be removed. One that is gone already is fine.
+    #[must_use = "nothing is removed until it is awaited"]
     pub fn close(mut self) -> BoxFuture<'static, Result<()>> {
         Box::pin(async move {
             let Some(guard) = self.guard.take() else { return Ok(()) };
@@ -84,13 +85,13 @@ impl TempDir {
                 }
                 Ok(())
             };
-            self.fs.service.sessions().unless_closed(work).await
+            Box::pin(self.fs.service.sessions().unless_closed(work)).await
         })
     }
 }
 
 impl fmt::Debug for TempDir {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TempDir").field("path", &self.path).field("fs", &self.fs).finish()
+        f.debug_struct("TempDir").field("path", &self.path).field("fs", &self.fs).finish_non_exhaustive()
     }
 }

@@ -1,5 +1,7 @@
 //! A suite of which reports are made; `tests/reports.rs` and `tests/progress.rs` run it as a child.
 
+#![expect(clippy::print_stdout, reason = "tests print, and progress must bear it")]
+
 use std::time::Duration;
 
 use otto::Result;

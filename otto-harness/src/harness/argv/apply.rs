@@ -19,6 +19,7 @@ fn limit(value: &str, given: &str) -> Result<Duration, String> {
 
 impl Options {
     /// Takes up one flag. `given` is how it was spelt: a flag or the name of a variable.
+    #[expect(clippy::too_many_lines, reason = "an arm for each flag, and nothing else")]
     pub(super) fn apply(&mut self, long: &str, value: String, given: &str) -> Result<(), String> {
         let number =
             |value: &str| value.parse::<u64>().map_err(|_| format!("{given} is `{value}`, which is not a number"));
