@@ -56,6 +56,9 @@ pub(super) struct LocalShell {
     penalty: u8,
     /// How many waits on the spot are left for this command.
     waits: u8,
+    /// Held open, because a terminal that no process holds answers reads with an error.
+    _other_side: OwnedFd,
+    process: Process,
 }
 
 impl LocalShell {
