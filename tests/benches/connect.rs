@@ -82,7 +82,11 @@ fn login(port: u16) -> Any<()> {
                 return Ok(());
             }
             let mut read = [0; 4096];
-            let count = socket.read(&mut read)?;
+            let count = match socket.read(&mut read) {
+                // Of a child of this process.
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                count => count?,
+            };
             rustix::net::sockopt::set_tcp_quickack(&*socket, true)?;
             if count == 0 {
                 return Err(format!("the server ended before {what:?}").into());

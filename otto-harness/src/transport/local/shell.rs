@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
@@ -25,9 +25,12 @@ const LARGE: usize = 256 << 10;
 /// How long a thread waits on the spot for what a shell writes next.
 ///
 /// A shell answers most commands that start no program within tens of microseconds. To have the runtime watch the pipe, and
-/// then to be woken by the thread that watches for it, takes as long again, and a wake-up of another thread at that. So a
-/// session whose shell answered the last command within this time waits for the next answer itself, asleep in the kernel.
+/// then to be woken by the thread that watches for it, takes as long again, and a wake-up of another thread at that. So the
+/// thread waits itself, asleep in the kernel; after a time in vain not again for some commands.
 const ON_THE_SPOT: Duration = Duration::from_micros(100);
+
+/// For so many commands at the most it is not tried again when it was in vain several times in a row.
+const MOST_SKIPS: u8 = 64;
 
 /// How often it does so for one command at the most, and again after each read that was full: what a command wrote, and the end
 /// of it, come as separate pieces.
@@ -35,7 +38,6 @@ const WAITS: u8 = 4;
 
 /// A shell on this machine.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct LocalShell {
     commands: Option<Writer>,
     output: Option<Reader>,
@@ -48,12 +50,12 @@ pub(super) struct LocalShell {
     errors_next: bool,
     /// Whether they were read since the last command.
     errors_read: bool,
-    /// Whether the shell wrote something within [`ON_THE_SPOT`] after the last command.
-    prompt: bool,
+    /// For how many commands it is not tried again to wait on the spot.
+    skips: u8,
+    /// How many those are after the next time in vain.
+    penalty: u8,
     /// How many waits on the spot are left for this command.
     waits: u8,
-    /// When it was written, until something was read.
-    asked: Option<Instant>,
     /// Held open, because a terminal that no process holds answers reads with an error.
     _other_side: OwnedFd,
     process: Process,
@@ -107,9 +109,9 @@ impl LocalShell {
             heeds_errors: true,
             errors_next: false,
             errors_read: false,
-            prompt: false,
+            skips: 0,
+            penalty: 1,
             waits: 0,
-            asked: None,
             _other_side: slave,
             process,
         })
@@ -117,15 +119,6 @@ impl LocalShell {
 }
 
 impl LocalShell {
-    /// Something of the shell's output was read.
-    fn answered(&mut self) -> Incoming {
-        self.errors_next = true;
-        if let Some(asked) = self.asked.take() {
-            self.prompt |= asked.elapsed() < ON_THE_SPOT;
-        }
-        Incoming::Data(Outlet::Out)
-    }
-
     /// What lies in the outlets beside the main one.
     fn beside(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>) -> io::Result<Option<Incoming>> {
         if let Some(found) = self.errors(cx, into)? {
@@ -181,8 +174,11 @@ impl Transport for LocalShell {
         while let Some(output) = &mut self.output {
             if self.waits > 0 {
                 self.waits -= 1;
-                if !output.wait(ON_THE_SPOT) {
-                    (self.waits, self.prompt) = (0, false);
+                if output.wait(ON_THE_SPOT) {
+                    self.penalty = 1;
+                } else {
+                    (self.waits, self.skips) = (0, self.penalty);
+                    self.penalty = self.penalty.saturating_mul(2).min(MOST_SKIPS);
                 }
             }
             match output.poll_read(cx, into)? {
@@ -193,7 +189,8 @@ impl Transport for LocalShell {
                         self.waits = self.waits.max(1);
                         output.leave_alone()?;
                     }
-                    return Poll::Ready(Ok(self.answered()));
+                    self.errors_next = true;
+                    return Poll::Ready(Ok(Incoming::Data(Outlet::Out)));
                 }
                 Poll::Pending => break,
             }
@@ -248,8 +245,9 @@ impl Transport for LocalShell {
         };
         if inlet == Inlet::Commands && matches!(done, Poll::Ready(Ok(_))) {
             self.errors_read = false;
-            self.asked = Some(Instant::now());
-            if self.prompt {
+            if self.skips > 0 {
+                self.skips -= 1;
+            } else {
                 self.waits = WAITS;
                 if let Some(output) = &mut self.output {
                     // If not, the next read says why.
