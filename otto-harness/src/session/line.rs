@@ -70,8 +70,8 @@ pub(crate) fn guard(family: &str, file: &str, started: Nonce, exit: Nonce) -> [S
         format!(
             "__otto_t='trap : INT QUIT TSTP;unset ENV BASH_ENV OTTO_SHELL;HISTFILE=/dev/null;export HISTFILE;exec 6<&0 9>&1 8>&1;\
              d=${{TMPDIR:-/tmp}}/otto-{exit};p=;\
-             trap \"rm -f \\\"\\$d\\\" \\\"\\$d.p\\\";exit\" HUP;mkfifo -m 600 \"$d\" \"$d.p\" 2>/dev/null&&{{ (trap \"\" INT QUIT TSTP;cat <\"$d\" >&9 \
-             2>/dev/null 6<&- 8>&- 9>&-)& exec 8>\"$d\" 7<>\"$d.p\";rm -f \"$d\" \"$d.p\";}};trap - HUP'\n"
+             trap \"rm -f \\\"\\$d\\\" \\\"\\$d.p\\\"\" EXIT;trap exit HUP;mkfifo -m 600 \"$d\" \"$d.p\" 2>/dev/null&&{{ (trap \"\" INT QUIT TSTP;cat <\"$d\" >&9 \
+             2>/dev/null 6<&- 8>&- 9>&-)& exec 8>\"$d\" 7<>\"$d.p\";rm -f \"$d\" \"$d.p\";}};trap - EXIT HUP'\n"
         ),
         format!(
             "__otto_t=$__otto_t';printf \"\\36E{started} ;\">&8;command -v \"$0\" >/dev/null||exec sh -i 2>/dev/null 7>&-;{group}\
