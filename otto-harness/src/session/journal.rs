@@ -33,6 +33,18 @@ impl Whole {
         Arc::new(Self { to, id: NEXT.fetch_add(1, Ordering::Relaxed), held: Mutex::default() })
     }
 
+    /// Says so, unless its end is known.
+    fn cancelled(&self) {
+        let Held { session, command, .. } = std::mem::take(&mut *self.held());
+        if let Some((command, began)) = command {
+            let _alone = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+            self.to.oneshot_over(self.id);
+            self.to.command_since(&session, &command, began);
+            self.to.given_up(&session);
+            self.to.noted(&session, "it was given up before it ended, and killed");
+        }
+    }
+
     fn held(&self) -> std::sync::MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -73,6 +85,10 @@ impl Observer for Whole {
         self.to.ended(session, status);
     }
 
+    fn given_up(&self, _: &str) {
+        self.cancelled();
+    }
+
     fn left_running(&self, session: &str, command: &str, why: &str) {
         self.to.left_running(session, command, why);
     }
@@ -81,13 +97,6 @@ impl Observer for Whole {
 impl Drop for Whole {
     /// It was cancelled before it ended.
     fn drop(&mut self) {
-        let Held { session, command, .. } = std::mem::take(&mut *self.held());
-        if let Some((command, began)) = command {
-            let _alone = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
-            self.to.oneshot_over(self.id);
-            self.to.command_since(&session, &command, began);
-            self.to.given_up(&session);
-            self.to.noted(&session, "it was given up before it ended, and killed");
-        }
+        self.cancelled();
     }
 }

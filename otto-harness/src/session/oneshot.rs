@@ -132,6 +132,10 @@ impl Drop for Held {
             return;
         };
         let (observer, command) = (self.observer.take(), std::mem::take(&mut self.command));
+        // Now, and not when it has been seen to end: what is recorded then may be of another test.
+        if let Some(observer) = &observer {
+            observer.given_up(ONESHOT);
+        }
         runtime.spawn(async move {
             let killed = timeout(KILLING, process.interrupt(Interrupt::Kill)).await.unwrap_or(false);
             if !killed
