@@ -1,6 +1,6 @@
 //! What leases cost: one alone, and many processes that want the same.
 //!
-//! * acquire and release, in SQLite, and in etcd beside the least that any client needs there: one transaction that puts a
+//! * acquire and release, in `SQLite`, and in etcd beside the least that any client needs there: one transaction that puts a
 //!   key, and one that removes it.
 //! * 64 processes that want 8 hosts, 2,000 leases in all. Each proves with a file of its own that it is alone.
 //! * 1,000 races of two processes for one host in etcd.

@@ -48,6 +48,7 @@ impl Helper {
     ///
     /// # Panics
     /// If it says something else, or nothing.
+    #[expect(clippy::must_use_candidate, reason = "that it came is what matters")]
     pub fn expect_at(&self, word: &str) -> (Instant, String) {
         match self.lines.recv_timeout(PATIENCE) {
             Ok((at, line)) if line.starts_with(word) => (at, line),
@@ -57,6 +58,10 @@ impl Helper {
     }
 
     /// As [`expect_at`](Self::expect_at), after lines that begin with `waiting`.
+    ///
+    /// # Panics
+    /// As that.
+    #[expect(clippy::must_use_candidate, reason = "that it came is what matters")]
     pub fn expect_after_wait(&self, word: &str) -> (Instant, String) {
         loop {
             let (at, line) = self.expect_at("");
@@ -68,6 +73,10 @@ impl Helper {
     }
 
     /// The next line that it says, which has to begin with `word`.
+    ///
+    /// # Panics
+    /// As [`expect_at`](Self::expect_at).
+    #[expect(clippy::must_use_candidate, reason = "that it came is what matters")]
     pub fn expect(&self, word: &str) -> String {
         self.expect_at(word).1
     }

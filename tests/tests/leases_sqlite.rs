@@ -249,8 +249,8 @@ async fn requests_that_cannot_be_are_refused_before_anything_is_asked() {
 }
 
 fn database(folder: &Path) -> std::path::PathBuf {
-    let found = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    found.filter(|path| path.extension().is_some_and(|kind| kind == "sqlite")).next().expect("a database")
+    let mut found = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    found.find(|path| path.extension().is_some_and(|kind| kind == "sqlite")).expect("a database")
 }
 
 #[tokio::test]

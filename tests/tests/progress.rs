@@ -160,10 +160,13 @@ fn the_terminal_is_whole_again_after_a_signal() {
     project.assert_nothing_left(&[]);
 }
 
+/// Arguments and variables.
+type Way<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)]);
+
 #[test]
 fn nothing_is_drawn_where_it_would_disturb() {
     let project = Project::new();
-    let quiet: [(&[&str], &[(&str, &str)]); 5] = [
+    let quiet: [Way<'_>; 5] = [
         (&["--nocapture"], &[]),
         (&["--progress", "plain"], &[]),
         (&[], &[("OTTO_PROGRESS", "never")]),

@@ -1,5 +1,6 @@
 //! What the harness answers to mistakes, and to places that it cannot write to.
 
+use std::fmt::Write as _;
 use std::fs;
 
 use otto_tests::bench_lab::{LAB, project};
@@ -64,7 +65,8 @@ fn what_cannot_be_written_fails_the_run_after_the_tests(#[case] flag: &str) {
 fn listing_ten_thousand_hosts_is_quick() {
     let mut lab = "lab = \"bench\"\nhosts = [\n".to_owned();
     for number in 0..10_000 {
-        lab.push_str(&format!("    {{ id = \"router{number}\", ip = \"10.0.{}.{}\" }},\n", number / 256, number % 256));
+        let (high, low) = (number / 256, number % 256);
+        writeln!(lab, "    {{ id = \"router{number}\", ip = \"10.0.{high}.{low}\" }},").unwrap();
     }
     lab.push_str("]\n");
     let project = Project::with_labs(&[&lab]);

@@ -137,8 +137,9 @@ fn cargo_test_with_and_without_otto_s_own_main() {
 fn settings(folder: &Path) -> PathBuf {
     let file = folder.join("nextest.toml");
     let junit = folder.join("junit.xml");
+    let junit = junit.display();
     let text = format!(
-        "[profile.default]\nfail-fast = false\n\n[profile.default.junit]\npath = {junit:?}\nreport-skipped = \"ignored\"\n\
+        "[profile.default]\nfail-fast = false\n\n[profile.default.junit]\npath = \"{junit}\"\nreport-skipped = \"ignored\"\n\
          store-success-output = true\n\n[[profile.default.overrides]]\nfilter = 'test(suite::is_flaky)'\nretries = 1\n"
     );
     fs::write(&file, text).unwrap();

@@ -43,7 +43,7 @@ pub struct ReservationGate {
 enum Way {
     /// Not even a backend is made: one that hangs or is broken must not be in the way of an emergency.
     Skip,
-    Configured(ReservationConfig),
+    Configured(Box<ReservationConfig>),
     Given(Arc<dyn ReservationBackend>),
 }
 
@@ -51,7 +51,7 @@ impl ReservationGate {
     /// The gate that `otto.toml`, `--as-user` and `--skip-reservation-check` describe. Nothing is asked or read yet.
     #[must_use]
     pub fn new(config: &ReservationConfig, as_user: Option<&str>, skip: bool) -> Self {
-        let way = if skip { Way::Skip } else { Way::Configured(config.clone()) };
+        let way = if skip { Way::Skip } else { Way::Configured(Box::new(config.clone())) };
         Self { as_user: as_user.map(str::to_owned), way, limit: LIMIT, lasting: None }
     }
 

@@ -9,8 +9,6 @@
 //! * `contend WITNESS COUNT ITEM…`: COUNT times, waits for one of the items in turn, proves with a file of its own in the
 //!   folder WITNESS that it has it alone, and says the longest wait.
 
-#![expect(clippy::print_stdout, reason = "its lines are what its parent reads")]
-
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, Write};
 use std::path::Path;

@@ -39,6 +39,7 @@ pub(super) trait Engine: Send + Sync + 'static {
 }
 
 /// The answer to a request.
+#[expect(clippy::large_enum_variant, reason = "there is one of it at a time")]
 pub(super) enum Granted {
     Yes(Grant),
     No(Waiting),

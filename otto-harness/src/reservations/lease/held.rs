@@ -153,12 +153,12 @@ pub struct Lease {
     shared: Arc<Shared>,
     orders: mpsc::UnboundedSender<Order>,
     /// Whose thread renews it.
-    _leases: Leases,
+    renewed_by: Leases,
 }
 
 impl Lease {
     pub(super) fn new(shared: Arc<Shared>, orders: mpsc::UnboundedSender<Order>, leases: Leases) -> Self {
-        Self { shared, orders, _leases: leases }
+        Self { shared, orders, renewed_by: leases }
     }
 
     /// What is held, by whom and since when.
@@ -238,7 +238,9 @@ impl Drop for Lease {
 
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease").field("info", &self.shared.info).field("loss", &self.shared.loss()).finish()
+        let shown = &mut f.debug_struct("Lease");
+        shown.field("info", &self.shared.info).field("loss", &self.shared.loss());
+        shown.field("renewed_by", &self.renewed_by).finish_non_exhaustive()
     }
 }
 

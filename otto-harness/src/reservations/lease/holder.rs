@@ -36,7 +36,7 @@ pub struct Holder {
 
 impl Holder {
     /// This process, for `user`. The run and the job come from the environment (`NEXTEST_RUN_ID`; what GitHub, GitLab,
-    /// Jenkins, Buildkite, CircleCI, Azure and Drone set).
+    /// Jenkins, Buildkite, `CircleCI`, Azure and Drone set).
     pub fn of_this_process(user: impl Into<String>, purpose: impl Into<String>) -> Self {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         Self {

@@ -36,8 +36,8 @@ impl LeaseMode {
     }
 
     /// The mode that serves both.
-    pub(super) fn and(self, other: Self) -> Self {
-        if self == other { self } else { Self::Exclusive }
+    pub(super) fn and(self, other: &Self) -> Self {
+        if self == *other { self } else { Self::Exclusive }
     }
 }
 
@@ -79,7 +79,7 @@ impl LeaseRequest {
     pub fn item(mut self, item: impl Into<String>, mode: LeaseMode) -> Self {
         let item = item.into();
         let mode = match self.items.remove(&item) {
-            Some(known) => known.and(mode),
+            Some(known) => known.and(&mode),
             None => mode,
         };
         self.items.insert(item, mode);

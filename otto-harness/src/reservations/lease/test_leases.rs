@@ -170,7 +170,7 @@ fn items(lab: &Lab, holds: &Holds) -> Result<BTreeMap<String, LeaseMode>> {
     }
     let mut set: BTreeMap<String, LeaseMode> = BTreeMap::new();
     for (item, mode) in items {
-        let mode = set.remove(&item).map_or_else(|| mode.clone(), |known| known.and(mode.clone()));
+        let mode = set.remove(&item).map_or_else(|| mode.clone(), |known| known.and(&mode));
         set.insert(item, mode);
     }
     Ok(set)

@@ -95,7 +95,7 @@ pub(super) fn bury(folder: &Folder, id: &str) {
 }
 
 fn random_id() -> Result<String> {
-    let mut bytes = [0; 12];
+    let mut bytes = [0_u8; 12];
     getrandom::fill(&mut bytes).map_err(|error| at(Path::new("getrandom"), &error.to_string()))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(format!("{:024x}", bytes.iter().fold(0_u128, |number, byte| (number << 8) | u128::from(*byte))))
 }

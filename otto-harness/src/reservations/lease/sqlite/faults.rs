@@ -16,7 +16,7 @@ pub(super) fn io(path: &Path, what: &str, error: IoError) -> Error {
     at(path, what).caused_by(error)
 }
 
-/// What SQLite says of the database at `path`.
+/// What `SQLite` says of the database at `path`.
 pub(super) fn database(path: &Path, error: rusqlite::Error) -> Error {
     let code = error.sqlite_error_code();
     let what = match code {

@@ -40,11 +40,11 @@ pub(super) struct Folder {
 
 impl Folder {
     pub(super) fn open(path: &Path) -> Result<Self> {
-        match DirBuilder::new().mode(0o700).recursive(true).create(path) {
-            Ok(()) => {}
-            // A link that leads nowhere, a file in its place, no permission: said below, or by this.
-            Err(error) if !path.exists() => return Err(io(path, "cannot make the folder of leases", error)),
-            Err(_) => {}
+        // A link that leads nowhere, a file in its place, no permission: said below, or by this.
+        if let Err(error) = DirBuilder::new().mode(0o700).recursive(true).create(path)
+            && !path.exists()
+        {
+            return Err(io(path, "cannot make the folder of leases", error));
         }
         let shown = path;
         let path = path.canonicalize().map_err(|error| io(path, "cannot find the folder of leases", error))?;

@@ -187,19 +187,15 @@ impl Store {
             let behind = self.behind(transaction, rows, &place.ticket, waited, now)?;
             let expires = now.after(place.ttl);
             let fence = signed(place.ticket.fence);
-            match behind {
-                Some(behind) => {
-                    let renew = "UPDATE tickets SET expires = ?2 WHERE fence = ?1";
-                    transaction.prepare(renew)?.execute(params![fence, signed(expires.0)])?;
-                    Ok(Standing::Behind(behind))
-                }
-                None => {
-                    let record = Record { since: queue::millis_now(), ..place.ticket.record.clone() };
-                    let grant = "UPDATE tickets SET expires = ?2, record = ?3 WHERE fence = ?1";
-                    transaction.prepare(grant)?.execute(params![fence, signed(expires.0), text_of(&record)])?;
-                    Ok(Standing::Granted(expires))
-                }
+            if let Some(behind) = behind {
+                let renew = "UPDATE tickets SET expires = ?2 WHERE fence = ?1";
+                transaction.prepare(renew)?.execute(params![fence, signed(expires.0)])?;
+                return Ok(Standing::Behind(behind));
             }
+            let record = Record { since: queue::millis_now(), ..place.ticket.record.clone() };
+            let grant = "UPDATE tickets SET expires = ?2, record = ?3 WHERE fence = ?1";
+            transaction.prepare(grant)?.execute(params![fence, signed(expires.0), text_of(&record)])?;
+            Ok(Standing::Granted(expires))
         })
     }
 
