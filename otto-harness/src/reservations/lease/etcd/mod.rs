@@ -75,8 +75,7 @@ impl Etcd {
                 return Ok(Arc::clone(session));
             }
             // One that stood unused for a while may be there still.
-            let usable = !session.is_gone() && !session.tainted.load(Ordering::Acquire);
-            if usable && session.renew(&self.shared.client).await? {
+            if !session.is_gone() && session.renew(&self.shared.client).await? {
                 return Ok(Arc::clone(session));
             }
         }
@@ -97,7 +96,7 @@ impl Etcd {
         let mut kept = Kept { shared: Arc::clone(&self.shared), session, key, ticket, removed: AtomicBool::new(false) };
         let all = || range(self.shared.tickets().as_bytes(), end_of(self.shared.tickets().as_bytes()));
         let transaction = TxnRequest {
-            compare: vec![made_by(kept.key.as_bytes(), 0)],
+            compare: vec![made_by(kept.key.as_bytes(), 0), made_by(kept.shared.void(&kept.ticket.id).as_bytes(), 0)],
             success: vec![put(kept.key.as_bytes(), value, kept.session.id, false), all()],
             failure: vec![all()],
         };
@@ -109,7 +108,6 @@ impl Etcd {
                 Err(error) => {
                     tries += 1;
                     if tries == 3 {
-                        kept.session.tainted.store(true, Ordering::Release);
                         return Err(error);
                     }
                     tokio::time::sleep(AGAIN).await;
@@ -187,6 +185,11 @@ impl Shared {
 
     fn thefts(&self) -> String {
         format!("{}thefts/", self.prefix)
+    }
+
+    /// The key that keeps the ticket with this id from being put, however late the request for it arrives.
+    fn void(&self, id: &str) -> String {
+        format!("{}void/{id}", self.prefix)
     }
 
     /// All tickets, and the revision that they were read at.
@@ -293,10 +296,16 @@ impl Drop for Kept {
         if self.removed.load(Ordering::Relaxed) || self.session.is_gone() {
             return;
         }
-        let (shared, session, key) = (Arc::clone(&self.shared), Arc::clone(&self.session), self.key.clone());
+        let (shared, session) = (Arc::clone(&self.shared), Arc::clone(&self.session));
+        let mut success = vec![delete(self.key.as_bytes())];
+        if self.ticket.fence == 0 {
+            // Nobody knows whether it was put, or will be when a server that hung goes on. Like the ticket, what forbids it
+            // ends with the session.
+            success.push(put(self.shared.void(&self.ticket.id).as_bytes(), Vec::new(), self.session.id, false));
+        }
         self.shared.handle.spawn(async move {
-            // Its fence may not be known, and its name is nobody else's. Without etcd it lasts as long as its session.
-            let question = TxnRequest { success: vec![delete(key.as_bytes())], ..TxnRequest::default() };
+            // Without etcd the ticket lasts as long as its session.
+            let question = TxnRequest { success, ..TxnRequest::default() };
             while shared.client.call::<_, TxnResponse>(TXN, question.clone()).await.is_err() {
                 if session.is_gone() {
                     return;

@@ -16,8 +16,6 @@ pub(super) struct Session {
     until: AtomicU64,
     asked: AtomicU64,
     gone: AtomicBool,
-    /// Whether a ticket may be in it of which nobody knows.
-    pub(super) tainted: AtomicBool,
 }
 
 impl Session {
@@ -33,7 +31,6 @@ impl Session {
             until: AtomicU64::new(asked.after(ttl).0),
             asked: AtomicU64::new(asked.0),
             gone: AtomicBool::new(false),
-            tainted: AtomicBool::new(false),
         })
     }
 
@@ -43,9 +40,7 @@ impl Session {
 
     /// Whether new tickets can be in it.
     pub(super) fn is_good(&self) -> bool {
-        !self.gone.load(Ordering::Acquire)
-            && !self.tainted.load(Ordering::Acquire)
-            && self.until() > Moment::now().after(self.ttl / 2)
+        !self.gone.load(Ordering::Acquire) && self.until() > Moment::now().after(self.ttl / 2)
     }
 
     pub(super) fn is_gone(&self) -> bool {
