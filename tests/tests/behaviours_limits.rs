@@ -80,7 +80,10 @@ everywhere! {
         let asked = Instant::now();
         let status = place.host().oneshot("yes").timeout("1s").await?;
         assert!(asked.elapsed() < 3 * SECOND, "{:?}", asked.elapsed());
-        assert!(status.timed_out && status.bytes().len() == 16 << 20, "{} bytes", status.bytes().len());
+        // A slow machine may not get so far in a second.
+        let full = status.bytes().len() == 16 << 20;
+        assert!(status.timed_out && status.truncated == full, "{} bytes", status.bytes().len());
+        assert!(status.bytes().starts_with(b"y\ny\n") || full);
     }
 
     /// 23.

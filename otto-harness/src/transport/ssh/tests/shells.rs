@@ -92,7 +92,7 @@ async fn interrupts() {
     assert!(testbed::stat(group).is_some());
     let started = Instant::now();
     assert!(shell.interrupt(Interrupt::Kill).await);
-    assert!(started.elapsed() < Duration::from_secs(1));
+    assert!(started.elapsed() < Duration::from_secs(5));
     let left = Command::new("pgrep").args(["-g", &group.to_string(), "-r", "R,S,D,T"]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&left.stdout), "");
     assert_eq!(to_end(&mut shell).await.1.signal.as_deref(), Some("KILL"));
@@ -115,7 +115,7 @@ async fn closing_hangs_up_and_dropping_kills() {
     write(&mut shell, Inlet::Commands, b"sleep 40\n").await;
     let started = Instant::now();
     shell.close().await;
-    assert!(started.elapsed() < Duration::from_secs(1));
+    assert!(started.elapsed() < Duration::from_secs(5));
     eventually("the shell ends", || sshd.descendants().len() <= idle).await;
 
     let mut shell = connector.open_shell().await.unwrap();
