@@ -44,8 +44,8 @@ pub use lab::{
     BuiltinLab, Cred, HostKeyCheck, HostSpec, Lab, LabBuilder, LabCatalog, LabSelection, ProjectConfig,
     ReservationConfig, Secret, SshOptions, Term,
 };
-pub use repeat::{Missed, RepeatRunner, StartRepeat};
 pub use mistake::Mistake;
+pub use repeat::{Missed, RepeatRunner, StartRepeat};
 pub use reservations::{
     JsonReservations, NoReservations, Reservation, ReservationBackend, ReservationGate, check_reservations,
     required_resources,
