@@ -181,7 +181,9 @@ async fn a_limit_is_not_given_twice() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_dropped_at_any_moment_leaves_nothing() -> Result<()> {
-    let server = Telnetd::inetutils();
+    let folder = tempfile::tempdir().unwrap();
+    let shell = format!("env TMPDIR={} bash --norc --noprofile -i", folder.path().display());
+    let server = Telnetd::builder(Kind::Inetutils).shell(shell).start();
     for after in (0..30).map(|step| Duration::from_millis(step * 4)) {
         let host = server.host().build();
         let sleeper = Sleeper::new();
@@ -191,5 +193,7 @@ async fn what_is_dropped_at_any_moment_leaves_nothing() -> Result<()> {
         host.close().await?;
     }
     until("nothing runs there", 5 * SECOND, || server.sessions().is_empty()).await;
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.is_empty(), "{left:?}");
     Ok(())
 }

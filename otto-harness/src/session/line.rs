@@ -45,17 +45,19 @@ pub(crate) fn who(nonce: Nonce) -> String {
     )
 }
 
-/// What puts a guard in the place of the shell that is there, line by line. The guard starts that shell once more below itself,
-/// for commands, with a pipe to the terminal for its output, and when it has ended says so with its exit code. Its first
-/// answer comes before that.
+/// What puts a guard in the place of the shell that is there, line by line. The guard starts that shell once more below
+/// itself, for commands, with a pipe to the terminal for its output, and when it has ended says so with its exit code. Its
+/// first answer comes before that.
 ///
 /// Descriptor 8 is a pipe whose reader belongs to no job of the shell, and without `mkfifo` the terminal. `cat` waits in the
-/// opening of the pipe for the guard. Its name, which is random, is gone as soon as both have it. The shell has no terminal for its errors: a Korn shell that finds one
-/// hands the terminal to each command, and fails to start any once its errors go elsewhere.
+/// opening of the pipe for the guard. Its name, which is random, is gone as soon as both have it. A hang-up does not count
+/// for that moment, or the name would stay; the shell below then finds its terminal at its end. The shell has no terminal
+/// for its errors: a Korn shell that finds one hands the terminal to each command, and fails to start any once its errors go
+/// elsewhere.
 ///
-/// The guard shares the process group of all that it starts, but for a Korn shell, and so gets their ^C, which it catches: what is ignored stays
-/// ignored in children. bash leads a group of its own too, of which what is left is hung up: the end of the terminal would miss
-/// it. The pause lets `cat` copy what the end of a session's leader would take away.
+/// The guard shares the process group of all that it starts, but for a Korn shell, and so gets their ^C, which it catches:
+/// what is ignored stays ignored in children. bash leads a group of its own too, of which what is left is hung up: the end
+/// of the terminal would miss it. The pause lets `cat` copy what the end of a session's leader would take away.
 pub(crate) fn guard(family: &str, file: &str, started: Nonce, exit: Nonce) -> [String; 4] {
     // A Korn shell that is interrupted takes the terminal for a process group of its own number, so it has to have that one.
     let group = if family == "ksh" { "set -m;" } else { "" };
@@ -70,8 +72,8 @@ pub(crate) fn guard(family: &str, file: &str, started: Nonce, exit: Nonce) -> [S
         format!(
             "__otto_t='trap : INT QUIT TSTP;unset ENV BASH_ENV OTTO_SHELL;HISTFILE=/dev/null;export HISTFILE;exec 6<&0 9>&1 8>&1;\
              d=${{TMPDIR:-/tmp}}/otto-{exit};p=;\
-             trap \"rm -f \\\"\\$d\\\" \\\"\\$d.p\\\"\" EXIT;trap exit HUP;mkfifo -m 600 \"$d\" \"$d.p\" 2>/dev/null&&{{ (trap \"\" INT QUIT TSTP;cat <\"$d\" >&9 \
-             2>/dev/null 6<&- 8>&- 9>&-)& exec 8>\"$d\" 7<>\"$d.p\";rm -f \"$d\" \"$d.p\";}};trap - EXIT HUP'\n"
+             trap \"\" HUP;mkfifo -m 600 \"$d\" \"$d.p\" 2>/dev/null&&{{ (trap \"\" INT QUIT TSTP;cat <\"$d\" >&9 \
+             2>/dev/null 6<&- 8>&- 9>&-)& exec 8>\"$d\" 7<>\"$d.p\";rm -f \"$d\" \"$d.p\";}};trap - HUP'\n"
         ),
         format!(
             "__otto_t=$__otto_t';printf \"\\36E{started} ;\">&8;command -v \"$0\" >/dev/null||exec sh -i 2>/dev/null 7>&-;{group}\
