@@ -55,16 +55,13 @@ pub(crate) fn host_list(option: &Ident, list: &Group, all_shared: bool) -> Resul
             continue;
         }
         one.shared |= all_shared;
-        let twice = match &one.name {
-            Some(name) => {
-                let again = uses.iter().any(|other| other.name.as_ref() == Some(name));
-                again.then(|| Error::new(name.span(), format!("`{name}` is bound twice")))
-            }
-            None => {
-                let text = one.pattern.value();
-                let again = uses.iter().any(|other| other.name.is_none() && other.pattern.value() == text);
-                again.then(|| Error::new(one.pattern.span(), format!("`{text}` is listed twice")))
-            }
+        let twice = if let Some(name) = &one.name {
+            let again = uses.iter().any(|other| other.name.as_ref() == Some(name));
+            again.then(|| Error::new(name.span(), format!("`{name}` is bound twice")))
+        } else {
+            let text = one.pattern.value();
+            let again = uses.iter().any(|other| other.name.is_none() && other.pattern.value() == text);
+            again.then(|| Error::new(one.pattern.span(), format!("`{text}` is listed twice")))
         };
         match twice {
             Some(error) => errors.push(error),

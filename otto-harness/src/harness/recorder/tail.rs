@@ -43,6 +43,7 @@ impl Tail {
     }
 
     /// How many bytes it holds.
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.bytes.len()
     }
