@@ -23,7 +23,8 @@ async fn is_in_order(what: &str, host: &Host) -> Result<()> {
     let status = host.run("printf 'name? '; read n; echo hi $n").expects([("name\\? ", "bob\n")]).await?.only()?;
     assert_eq!(status.output, "name? hi bob", "{what}");
     // Nothing of otto's own is seen by commands.
-    let seen = run(host, "env | grep -ia otto; trap; jobs; ls -l /proc/self/fd | grep -c '[6-9] ->'").await?;
+    let seen =
+        run(host, "env | grep -a '^_*[oO][tT][tT][oO]'; trap; jobs; ls -l /proc/self/fd | grep -c '[6-9] ->'").await?;
     assert_eq!(seen.output, "0", "{what}: {seen:?}");
     let started = Instant::now();
     let status = host.run("echo start; sleep 30; echo end").timeout("300ms").await?.only()?;

@@ -18,7 +18,6 @@ pub(super) enum Verdict {
     TimedOut,
     Interrupted,
     /// The lease of its hosts was gone while it ran.
-    #[cfg_attr(not(test), expect(dead_code, reason = "nothing takes leases yet"))]
     ReservationLost,
     /// A host could not be reached, or its connection was lost: says nothing about what is tested.
     Infrastructure,
